@@ -1,0 +1,15 @@
+//! The rules and words of remediation. Pure: no input or output, no clock, no runtime, no database.
+
+pub mod alert;
+pub mod attempt;
+pub mod decision;
+pub mod host_stats;
+pub mod ids;
+pub mod job;
+pub mod limit;
+pub mod matcher;
+pub mod parameters;
+pub mod policy;
+pub mod route;
+pub mod span;
+pub mod timestamp;

@@ -1,0 +1,63 @@
+//! What the gateway did about one alert of one notification for one route, and why.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::{EpisodeId, Fingerprint, JobId};
+
+/// The decision's word, as the API, the database and the metrics write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DecisionKind {
+    Unmatched,
+    Resolved,
+    Refused,
+    Attached,
+    Observed,
+    AwaitingApproval,
+    Queued,
+}
+
+impl DecisionKind {
+    /// Every kind, in the order of precedence.
+    pub const ALL: [Self; 7] = [
+        Self::Unmatched,
+        Self::Resolved,
+        Self::Refused,
+        Self::Attached,
+        Self::Observed,
+        Self::AwaitingApproval,
+        Self::Queued,
+    ];
+
+    /// As the API writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unmatched => "unmatched",
+            Self::Resolved => "resolved",
+            Self::Refused => "refused",
+            Self::Attached => "attached",
+            Self::Observed => "observed",
+            Self::AwaitingApproval => "awaiting_approval",
+            Self::Queued => "queued",
+        }
+    }
+
+    /// The kind with that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// One decision, in the order of the notification's alerts and then of the routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub fingerprint: Fingerprint,
+    pub alertname: String,
+    /// `None` when no route was reached.
+    pub route: Option<String>,
+    pub kind: DecisionKind,
+    /// A sentence that a person understands.
+    pub reason: String,
+    pub job: Option<JobId>,
+    pub episode: Option<EpisodeId>,
+}

@@ -1,0 +1,155 @@
+//! A job: the durable wish to run one playbook for one reason, and the states that it passes through.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::alert::{Alert, Group};
+use crate::domain::attempt::Attempt;
+use crate::domain::ids::{EpisodeId, JobId, Target};
+use crate::domain::parameters::Parameters;
+use crate::domain::span::Span;
+use crate::domain::timestamp::Timestamp;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($variant),+ }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// As the API and the database write it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// The value with that name.
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.as_str() == text)
+            }
+        }
+    };
+}
+
+words!(
+    /// Where a job is on its way.
+    JobStatus {
+        AwaitingApproval = "awaiting_approval",
+        Queued = "queued",
+        Running = "running",
+        Verifying = "verifying",
+        Succeeded = "succeeded",
+        Failed = "failed",
+        Canceled = "canceled",
+    }
+);
+
+words!(
+    /// Why a finished job has its status.
+    Reason {
+        Healed = "healed",
+        Unverified = "unverified",
+        NotHealed = "not_healed",
+        HostsFailed = "hosts_failed",
+        HostsUnreachable = "hosts_unreachable",
+        NoHostsMatched = "no_hosts_matched",
+        PlaybookError = "playbook_error",
+        StartFailed = "start_failed",
+        TimedOut = "timed_out",
+        Lost = "lost",
+        PreconditionFailed = "precondition_failed",
+        Silenced = "silenced",
+        Canceled = "canceled",
+        Rejected = "rejected",
+        Expired = "expired",
+        ResolvedMeanwhile = "resolved_meanwhile",
+    }
+);
+
+words!(
+    /// What made a job.
+    Trigger {
+        Alert = "alert",
+        Rerun = "rerun",
+        Manual = "manual",
+        Ladder = "ladder",
+    }
+);
+
+impl JobStatus {
+    /// Whether status and reason can never change again.
+    pub const fn is_finished(self) -> bool {
+        match self {
+            Self::Succeeded | Self::Failed | Self::Canceled => true,
+            Self::AwaitingApproval | Self::Queued | Self::Running | Self::Verifying => false,
+        }
+    }
+}
+
+/// A job to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewJob {
+    pub id: JobId,
+    /// `Queued` or `AwaitingApproval`.
+    pub status: JobStatus,
+    pub playbook: String,
+    pub route: Option<String>,
+    pub target: Target,
+    pub trigger: Trigger,
+    /// The name of the token that asked for it; `anonymous` without one.
+    pub triggered_by: String,
+    pub rerun_of: Option<JobId>,
+    pub follows: Option<JobId>,
+    pub episode: Option<EpisodeId>,
+    pub alert: Option<Alert>,
+    pub group: Option<Group>,
+    pub parameters: Parameters,
+    pub resolved_within: Option<Span>,
+    pub created_at: Timestamp,
+    /// Not run any more if it still waits then.
+    pub expires_at: Timestamp,
+}
+
+/// A job as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    pub id: JobId,
+    pub status: JobStatus,
+    pub reason: Option<Reason>,
+    pub playbook: String,
+    pub route: Option<String>,
+    pub target: Target,
+    pub trigger: Trigger,
+    pub triggered_by: String,
+    pub rerun_of: Option<JobId>,
+    pub follows: Option<JobId>,
+    pub episode: Option<EpisodeId>,
+    pub alert: Option<Alert>,
+    pub group: Option<Group>,
+    pub parameters: Parameters,
+    pub attempts: Vec<Attempt>,
+    pub created_at: Timestamp,
+    pub run_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    pub healed_at: Option<Timestamp>,
+    pub healed_late: bool,
+    /// Set while a stop of a running job is asked for: by whom.
+    pub cancel_requested_by: Option<String>,
+}
+
+/// One entry of a job's own history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct JobEvent {
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// `queued`, `claimed`, `started`, `stop_requested`, `stopped`, `verifying`, `finished`, …
+    pub event: String,
+    /// Who made the change: a token's name, `anonymous` or `healgate`.
+    pub by: String,
+    pub attempt: Option<u32>,
+    /// A sentence for people.
+    pub message: String,
+}

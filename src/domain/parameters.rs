@@ -1,0 +1,54 @@
+//! What exactly a job runs: frozen when the job is made, so that a later reload cannot change it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::domain::ids::Target;
+use crate::domain::limit::Limit;
+use crate::domain::span::Span;
+
+/// The rendered playbook entry. Paths are absolute or relative to the folder of healgate.yml.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parameters {
+    pub path: String,
+    pub inventory: String,
+    pub limit: Option<Limit>,
+    pub vars: Map<String, Value>,
+    pub tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skip_tags: Vec<String>,
+    pub check: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub diff: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forks: Option<u32>,
+    /// How many `-v`, 0 to 2: more would print variables that `no_log` hides.
+    #[serde(default)]
+    pub verbosity: u8,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault_password_file: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_key_file: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_user: Option<String>,
+    #[serde(default, rename = "become", skip_serializing_if = "std::ops::Not::not")]
+    pub become_root: bool,
+    pub timeout: Span,
+}
+
+/// A playbook rendered for one alert: what to run, and what it works on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    pub playbook: String,
+    pub target: Target,
+    pub parameters: Parameters,
+}
+
+/// Why a playbook cannot be rendered for an alert, as a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub String);

@@ -1,0 +1,154 @@
+//! What follows when an attempt ended: the job is done, or it waits for the alert to resolve.
+
+use crate::domain::attempt::Outcome;
+use crate::domain::job::{JobStatus, Reason};
+use crate::domain::span::Span;
+use crate::domain::timestamp::Timestamp;
+
+/// What is known when an attempt ended.
+#[derive(Clone, Copy, Debug)]
+pub struct RunFacts {
+    pub outcome: Outcome,
+    pub finished_at: Timestamp,
+    /// The verification that the job asks for.
+    pub resolved_within: Option<Span>,
+    pub check: bool,
+    /// Whether the job belongs to an episode at all, and whether that one is still open.
+    pub episode_open: Option<bool>,
+    /// A re-run or manual job, which is verified only if the episode is open when the run ends.
+    pub by_hand: bool,
+}
+
+/// The job's next state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterRun {
+    Finish {
+        status: JobStatus,
+        reason: Reason,
+    },
+    /// The alert has until then to resolve.
+    Verify {
+        until: Timestamp,
+    },
+}
+
+/// A run that ended well is healed at once if its alert resolved meanwhile, waits for that while its route allows, and
+/// is `unverified` where nobody asked. Every other ending is final.
+pub fn after_run(facts: &RunFacts) -> AfterRun {
+    match facts.outcome.reason() {
+        None => after_success(facts),
+        Some(Reason::Canceled) => AfterRun::Finish {
+            status: JobStatus::Canceled,
+            reason: Reason::Canceled,
+        },
+        Some(reason) => AfterRun::Finish {
+            status: JobStatus::Failed,
+            reason,
+        },
+    }
+}
+
+fn after_success(facts: &RunFacts) -> AfterRun {
+    let unverified = AfterRun::Finish {
+        status: JobStatus::Succeeded,
+        reason: Reason::Unverified,
+    };
+    let Some(within) = facts.resolved_within else {
+        return unverified;
+    };
+    if facts.check {
+        return unverified;
+    }
+    match facts.episode_open {
+        Some(true) => AfterRun::Verify {
+            until: facts.finished_at + within.duration(),
+        },
+        Some(false) if !facts.by_hand => AfterRun::Finish {
+            status: JobStatus::Succeeded,
+            reason: Reason::Healed,
+        },
+        Some(false) | None => unverified,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(outcome: Outcome) -> RunFacts {
+        RunFacts {
+            outcome,
+            finished_at: Timestamp::from_micros(0),
+            resolved_within: Some(Span::from_secs(60)),
+            check: false,
+            episode_open: Some(true),
+            by_hand: false,
+        }
+    }
+
+    #[test]
+    fn a_run_that_ended_well_waits_for_its_alert_to_resolve() {
+        let until = Timestamp::from_micros(60_000_000);
+        assert_eq!(after_run(&facts(Outcome::Ok)), AfterRun::Verify { until });
+    }
+
+    #[test]
+    fn an_alert_that_resolved_during_the_run_is_healed_at_once() {
+        let after = after_run(&RunFacts {
+            episode_open: Some(false),
+            ..facts(Outcome::Ok)
+        });
+        assert_eq!(
+            after,
+            AfterRun::Finish {
+                status: JobStatus::Succeeded,
+                reason: Reason::Healed
+            }
+        );
+    }
+
+    #[test]
+    fn what_nobody_asked_to_verify_is_unverified() {
+        let unverified = AfterRun::Finish {
+            status: JobStatus::Succeeded,
+            reason: Reason::Unverified,
+        };
+        for facts in [
+            RunFacts {
+                resolved_within: None,
+                ..facts(Outcome::Ok)
+            },
+            RunFacts {
+                check: true,
+                ..facts(Outcome::Ok)
+            },
+            RunFacts {
+                episode_open: None,
+                ..facts(Outcome::Ok)
+            },
+            RunFacts {
+                episode_open: Some(false),
+                by_hand: true,
+                ..facts(Outcome::Ok)
+            },
+        ] {
+            assert_eq!(after_run(&facts), unverified, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_attempt_that_ended_well_can_succeed() {
+        for outcome in Outcome::ALL {
+            let AfterRun::Finish { status, reason } = after_run(&facts(outcome)) else {
+                assert_eq!(outcome, Outcome::Ok);
+                continue;
+            };
+            let expected = if outcome == Outcome::Canceled {
+                JobStatus::Canceled
+            } else {
+                JobStatus::Failed
+            };
+            assert_eq!((status, Some(reason)), (expected, outcome.reason()));
+        }
+    }
+}

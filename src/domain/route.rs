@@ -1,0 +1,66 @@
+//! A route: which alerts get which playbook, and under which conditions.
+
+use crate::domain::alert::Labels;
+use crate::domain::matcher::Matcher;
+use crate::domain::span::Span;
+
+/// What a route does with an alert that it matches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Run the playbook.
+    #[default]
+    Auto,
+    /// Make the job, and wait until a person approves it.
+    Approve,
+    /// Record what would have run.
+    Observe,
+}
+
+impl Mode {
+    /// As in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Approve => "approve",
+            Self::Observe => "observe",
+        }
+    }
+}
+
+/// An entry of `routes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    pub name: String,
+    pub matchers: Vec<Matcher>,
+    pub playbook: String,
+    pub mode: Mode,
+    /// Whether later routes are tried after this one matched.
+    pub goes_on: bool,
+    /// How long the alert has to resolve after the run; `None` asks for no verification.
+    pub resolved_within: Option<Span>,
+    /// A job that waits longer than this since it was made is not run any more.
+    pub expires: Span,
+    /// A new job is made when the episode still fires this long after its last job ended.
+    pub again_after: Option<Span>,
+}
+
+impl Route {
+    /// The first matcher that the labels do not satisfy; `None` if the route matches.
+    pub fn failed_matcher(&self, labels: &Labels) -> Option<&Matcher> {
+        self.matchers.iter().find(|matcher| !matcher.matches(labels))
+    }
+}
+
+/// The routes that the labels reach: in order, up to the first match that does not go on.
+pub fn reached<'a>(routes: &'a [Route], labels: &Labels) -> Vec<&'a Route> {
+    let mut reached = Vec::new();
+    for route in routes {
+        if route.failed_matcher(labels).is_none() {
+            reached.push(route);
+            if !route.goes_on {
+                break;
+            }
+        }
+    }
+    reached
+}

@@ -1,0 +1,4 @@
+//! healgate: an Ansible-driven remediation gateway.
+
+pub mod clock;
+pub mod domain;
