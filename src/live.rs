@@ -1,0 +1,118 @@
+//! Who waits for what to move: followers of a job, stoppers of a run, the worker pool. Only says that there is more to
+//! read; the store has it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+
+use crate::domain::ids::JobId;
+
+/// The meeting point of those who change rows and those who wait for changes.
+#[derive(Debug, Default)]
+pub struct Live {
+    jobs: Mutex<HashMap<JobId, watch::Sender<()>>>,
+    stops: Mutex<HashMap<JobId, Arc<Notify>>>,
+    queue: Notify,
+}
+
+/// Waits for the changes of one job.
+#[derive(Debug)]
+pub struct Follower {
+    live: Arc<Live>,
+    job: JobId,
+    changes: watch::Receiver<()>,
+}
+
+/// Waits until somebody asks that a run be stopped.
+#[derive(Debug)]
+pub struct StopSignal {
+    live: Arc<Live>,
+    job: JobId,
+    asked: Arc<Notify>,
+}
+
+impl Live {
+    /// The job's status, log, tasks or history has grown.
+    pub fn job_changed(&self, job: JobId) {
+        if let Some(sender) = lock(&self.jobs).get(&job) {
+            sender.send_replace(());
+        }
+    }
+
+    /// Registers a follower. Register first, read the store then: a change between the two is not missed.
+    pub fn follow(self: &Arc<Self>, job: JobId) -> Follower {
+        let changes = lock(&self.jobs)
+            .entry(job)
+            .or_insert_with(|| watch::Sender::new(()))
+            .subscribe();
+        Follower {
+            live: Arc::clone(self),
+            job,
+            changes,
+        }
+    }
+
+    /// Jobs may have become ready, or a deadline may have moved.
+    pub fn queue_changed(&self) {
+        self.queue.notify_one();
+    }
+
+    /// Waits for `queue_changed`; one that came since the last call counts. For the worker pool alone.
+    pub async fn queue_to_change(&self) {
+        self.queue.notified().await;
+    }
+
+    /// Asks the run of that job to stop, if one is under way in this process.
+    pub fn ask_stop(&self, job: JobId) {
+        if let Some(asked) = lock(&self.stops).get(&job) {
+            asked.notify_one();
+        }
+    }
+
+    /// Registers a run that can be stopped.
+    pub fn stop_signal(self: &Arc<Self>, job: JobId) -> StopSignal {
+        let asked = Arc::clone(lock(&self.stops).entry(job).or_default());
+        StopSignal {
+            live: Arc::clone(self),
+            job,
+            asked,
+        }
+    }
+}
+
+impl Follower {
+    /// Waits for the next change since the last call, or since the registration.
+    pub async fn changed(&mut self) {
+        // The sender lives as long as a follower does.
+        let _ = self.changes.changed().await;
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let mut jobs = lock(&self.live.jobs);
+        // This follower's own receiver is still counted.
+        if jobs.get(&self.job).is_some_and(|sender| sender.receiver_count() <= 1) {
+            jobs.remove(&self.job);
+        }
+    }
+}
+
+impl StopSignal {
+    /// Waits until a stop is asked for.
+    pub async fn asked(&self) {
+        self.asked.notified().await;
+    }
+}
+
+impl Drop for StopSignal {
+    fn drop(&mut self) {
+        lock(&self.live.stops).remove(&self.job);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing is done under these locks that could panic half-way.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,46 @@
+//! What a commit changed, told to those who count and to those who wait.
+
+use std::time::Duration;
+
+use crate::domain::ids::JobId;
+use crate::domain::job::{JobStatus, Reason};
+
+/// Hears of every commit, right after it. Must not block.
+pub trait Observer: Send + Sync {
+    fn committed(&self, committed: &Committed);
+}
+
+/// What one transaction changed.
+#[derive(Clone, Debug, Default)]
+pub struct Committed {
+    /// How long it took, from its first command to the answers.
+    pub took: Duration,
+    /// Jobs whose status, log, tasks or history changed. May name one twice.
+    pub touched: Vec<JobId>,
+    /// Jobs may have become ready, or a deadline may have moved.
+    pub queue_moved: bool,
+    /// Jobs that reached their end.
+    pub finished: Vec<FinishedJob>,
+    /// How long each claimed job had waited.
+    pub waits: Vec<Duration>,
+}
+
+/// A job that reached its end.
+#[derive(Clone, Debug)]
+pub struct FinishedJob {
+    pub playbook: String,
+    pub route: Option<String>,
+    pub status: JobStatus,
+    pub reason: Reason,
+    /// From the alert's start to its end, where the job healed it.
+    pub time_to_heal: Option<Duration>,
+}
+
+impl Committed {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.touched.extend(other.touched);
+        self.queue_moved |= other.queue_moved;
+        self.finished.extend(other.finished);
+        self.waits.extend(other.waits);
+    }
+}

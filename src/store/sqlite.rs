@@ -1,0 +1,235 @@
+//! The SQLite adapter: one file, one writer with group commit, a pool of readers. The only SQL of the gateway.
+
+mod accept;
+mod alerts;
+mod change;
+mod claim;
+mod finish;
+mod history;
+mod insert;
+mod jobs;
+mod ledger;
+mod log;
+mod migrations;
+mod open;
+mod page;
+mod resolve;
+mod rows;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqlitePool;
+
+use crate::domain::attempt::{Attempt, AttemptKey, Ending, TaskResult};
+use crate::domain::decision::Decision;
+use crate::domain::ids::{Fingerprint, JobId, NotificationId};
+use crate::domain::job::{Job, JobEvent, NewJob};
+use crate::domain::policy::{Delivery, Ledger};
+use crate::domain::timestamp::Timestamp;
+use crate::store::observe::Observer;
+use crate::store::read::{
+    AlertStory, AlertSummary, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
+    StatusCount,
+};
+use crate::store::sqlite::rows::database;
+use crate::store::sqlite::writer::{Scope, Write, Writer};
+use crate::store::{ActiveRun, Answer, By, Canceled, Claim, Received, Store, StoreError};
+
+const NEXT_DUE: &str = "
+    -- next_due
+    SELECT MIN(at) AS at
+    FROM   (SELECT MIN(expires_at) AS at
+            FROM   jobs INDEXED BY jobs_expiring
+            WHERE  status IN ('queued', 'awaiting_approval') AND attempts = 0
+            UNION ALL
+            SELECT MIN(verify_until) FROM jobs INDEXED BY jobs_verifying WHERE status = 'verifying'
+            UNION ALL
+            SELECT MIN(run_at)
+            FROM   jobs INDEXED BY jobs_retrying
+            WHERE  status = 'queued' AND front = 1 AND attempts > 0 AND run_at > ?1)";
+
+/// The gateway's state in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: Writer,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens the file, or makes it, and brings its schema up to date. Fails if another process has it open, if its
+    /// schema is newer than this program, or if SQLite itself is too old to be trusted.
+    pub async fn open(path: &Path, observer: Arc<dyn Observer>) -> Result<Self, StoreError> {
+        let opened = open::open(path).await?;
+        let writer = Writer::start(opened.writer, opened.lock, observer);
+        Ok(Self {
+            writer,
+            readers: opened.readers,
+        })
+    }
+
+    /// Finishes what was begun and closes the file, so that it may be opened again at once.
+    pub async fn close(self) {
+        let Self { writer, readers } = self;
+        readers.close().await;
+        writer.close().await;
+    }
+}
+
+/// Proves that the database takes writes.
+struct Probe;
+
+#[async_trait]
+impl Write for Probe {
+    type Output = ();
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        sqlx::query("UPDATE probe SET count = count + 1")
+            .execute(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn accept(&self, received: Received, delivery: Delivery) -> Result<Vec<Decision>, StoreError> {
+        self.writer.write(accept::Accept::new(received, delivery)?).await
+    }
+
+    async fn ledger(&self, fingerprints: &[Fingerprint]) -> Result<Ledger, StoreError> {
+        let mut connection = self.readers.acquire().await.map_err(database)?;
+        ledger::read(&mut connection, fingerprints).await
+    }
+
+    async fn claim(&self, worker: &str, free: usize, now: Timestamp) -> Result<Vec<Claim>, StoreError> {
+        self.writer
+            .write(claim::ClaimJobs {
+                worker: worker.to_owned(),
+                free,
+                now,
+            })
+            .await
+    }
+
+    async fn started(&self, key: AttemptKey, now: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(claim::Started { key, now }).await
+    }
+
+    async fn release(&self, key: AttemptKey, why: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.writer
+            .write(claim::Release {
+                key,
+                why: why.to_owned(),
+                now,
+            })
+            .await
+    }
+
+    async fn append_log(&self, key: AttemptKey, offset: u64, bytes: Vec<u8>) -> Result<(), StoreError> {
+        self.writer.write(log::AppendLog { key, offset, bytes }).await
+    }
+
+    async fn seal_log(&self, key: AttemptKey, offset: u64, bytes: Vec<u8>) -> Result<(), StoreError> {
+        self.writer.write(log::SealLog::new(key, offset, &bytes)?).await
+    }
+
+    async fn record_tasks(&self, key: AttemptKey, first: u64, results: Vec<TaskResult>) -> Result<(), StoreError> {
+        self.writer.write(log::RecordTasks { key, first, results }).await
+    }
+
+    async fn finish(&self, key: AttemptKey, ending: Ending) -> Result<Job, StoreError> {
+        self.writer.write(finish::Finish { key, ending }).await
+    }
+
+    async fn cancel(&self, job: JobId, by: By) -> Result<Canceled, StoreError> {
+        self.writer.write(change::Cancel { job, by }).await
+    }
+
+    async fn answer(&self, job: JobId, answer: Answer, by: By) -> Result<(), StoreError> {
+        self.writer.write(change::AnswerJob { job, answer, by }).await
+    }
+
+    async fn insert_job(&self, job: NewJob) -> Result<(), StoreError> {
+        self.writer.write(insert::InsertJob(job)).await
+    }
+
+    async fn note(&self, job: JobId, event: JobEvent) -> Result<(), StoreError> {
+        self.writer.write(insert::Note { job, event }).await
+    }
+
+    async fn settle_due(&self, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
+        self.writer.write(resolve::SettleDue(now)).await
+    }
+
+    async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let row = sqlx::query(NEXT_DUE)
+            .bind(now.as_micros())
+            .fetch_one(&self.readers)
+            .await
+            .map_err(database)?;
+        rows::time_option(&row, "at")
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.writer.write(Probe).await
+    }
+
+    async fn active_runs(&self) -> Result<Vec<ActiveRun>, StoreError> {
+        jobs::active_runs(&self.readers).await
+    }
+
+    async fn find_job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        jobs::find(&self.readers, id).await
+    }
+
+    async fn list_jobs(&self, filter: &JobFilter, page: PageRequest) -> Result<Page<Job>, StoreError> {
+        jobs::list(&self.readers, filter, &page).await
+    }
+
+    async fn job_events(&self, id: JobId, page: PageRequest) -> Result<Page<JobEvent>, StoreError> {
+        history::events(&self.readers, id, &page).await
+    }
+
+    async fn find_attempt(&self, id: JobId, number: Option<u32>) -> Result<Option<Attempt>, StoreError> {
+        history::find_attempt(&self.readers, id, number).await
+    }
+
+    async fn tasks(&self, id: JobId, attempt: u32, page: PageRequest) -> Result<Page<TaskResult>, StoreError> {
+        history::tasks(&self.readers, id, attempt, &page).await
+    }
+
+    async fn log_head(&self, id: JobId, attempt: u32) -> Result<LogHead, StoreError> {
+        history::log_head(&self.readers, id, attempt).await
+    }
+
+    async fn read_log(&self, id: JobId, attempt: u32, offset: u64, most: usize) -> Result<Vec<u8>, StoreError> {
+        history::read_log(&self.readers, (id, attempt), offset, most).await
+    }
+
+    async fn list_alerts(&self, page: PageRequest) -> Result<Page<AlertSummary>, StoreError> {
+        alerts::list(&self.readers, &page).await
+    }
+
+    async fn find_alert(&self, fingerprint: &Fingerprint) -> Result<Option<AlertStory>, StoreError> {
+        alerts::find(&self.readers, fingerprint).await
+    }
+
+    async fn list_notifications(&self, page: PageRequest) -> Result<Page<NotificationSummary>, StoreError> {
+        alerts::list_notifications(&self.readers, &page).await
+    }
+
+    async fn find_notification(&self, id: NotificationId) -> Result<Option<NotificationDetail>, StoreError> {
+        alerts::find_notification(&self.readers, id).await
+    }
+
+    async fn count_jobs(&self) -> Result<Vec<StatusCount>, StoreError> {
+        jobs::count_jobs(&self.readers).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

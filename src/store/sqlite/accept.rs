@@ -1,0 +1,311 @@
+//! Stores a notification with all that it causes: one transaction, a few statements however many alerts it has.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use crate::domain::alert::Alert;
+use crate::domain::decision::Decision;
+use crate::domain::ids::{EpisodeId, Fingerprint, JobId};
+use crate::domain::policy::{Delivery, EpisodeChange, decide};
+use crate::domain::timestamp::Timestamp;
+use crate::store::sqlite::insert::insert_jobs;
+use crate::store::sqlite::ledger;
+use crate::store::sqlite::resolve::{resolve_jobs, settle_due};
+use crate::store::sqlite::rows::{database, ids, integer, to_json};
+use crate::store::sqlite::writer::{Scope, Write};
+use crate::store::{Received, StoreError};
+
+const INSERT_NOTIFICATION: &str = "
+    -- insert_notification
+    INSERT INTO notifications (id, received_at, sender, posted_by, receiver, group_key, alerts, truncated_alerts, body)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+
+const OPEN_EPISODES: &str = "
+    -- open_episodes
+    INSERT INTO episodes (id, fingerprint, alertname, labels, annotations, generator_url, starts_at, opened_at,
+                          last_received_at, received, ended_at, closed_at)
+    SELECT value ->> 'id', value ->> 'fingerprint', value ->> 'alertname', value ->> 'labels',
+           value ->> 'annotations', value ->> 'generator_url', value ->> 'starts_at', ?2, ?2, 1,
+           value ->> 'ended_at', value ->> 'closed_at'
+    FROM   json_each(?1)";
+
+const POINT_ALERTS: &str = "
+    -- point_alerts
+    INSERT INTO alerts (fingerprint, last_episode, last_received_at)
+    SELECT value ->> 'fingerprint', value ->> 'id', ?2
+    FROM   json_each(?1)
+    WHERE  true
+    ON CONFLICT (fingerprint) DO UPDATE
+    SET    last_episode = excluded.last_episode,
+           last_received_at = MAX(last_received_at, excluded.last_received_at)";
+
+const TOUCH_EPISODES: &str = "
+    -- touch_episodes
+    UPDATE episodes
+    SET    last_received_at = MAX(last_received_at, ?2), received = received + 1,
+           annotations = touched.value ->> 'annotations', generator_url = touched.value ->> 'generator_url'
+    FROM   json_each(?1) AS touched
+    WHERE  episodes.id = touched.value ->> 'id'";
+
+const CLOSE_EPISODES: &str = "
+    -- close_episodes
+    UPDATE episodes
+    SET    closed_at = ?2, ended_at = closed.value ->> 'ended_at', missed = closed.value ->> 'missed'
+    FROM   json_each(?1) AS closed
+    WHERE  episodes.id = closed.value ->> 'id'";
+
+const SUPERSEDE_JOBS: &str = "
+    -- supersede_jobs
+    UPDATE jobs SET superseded = 1 WHERE id IN (SELECT value FROM json_each(?1))";
+
+const INSERT_DECISIONS: &str = "
+    -- insert_decisions
+    INSERT INTO decisions (notification, at, episode, fingerprint, alertname, route, decision, reason, job)
+    SELECT ?2, ?3, value ->> 'episode', value ->> 'fingerprint', value ->> 'alertname', value ->> 'route',
+           value ->> 'decision', value ->> 'reason', value ->> 'job'
+    FROM   json_each(?1)
+    ORDER  BY key";
+
+/// How hard bodies are compressed: they are repetitive, and this level keeps up with any sender.
+const BODY_COMPRESSION: i32 = 1;
+
+/// The command.
+pub(super) struct Accept {
+    received: Received,
+    delivery: Delivery,
+    compressed: Vec<u8>,
+}
+
+impl Accept {
+    /// Compresses the body, so that the writer need not.
+    pub(super) fn new(received: Received, delivery: Delivery) -> Result<Self, StoreError> {
+        let compressed = zstd::bulk::compress(&received.body, BODY_COMPRESSION)
+            .map_err(|error| StoreError::Database(format!("failed to compress the notification: {error}")))?;
+        Ok(Self {
+            received,
+            delivery,
+            compressed,
+        })
+    }
+}
+
+#[async_trait]
+impl Write for Accept {
+    type Output = Vec<Decision>;
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<Vec<Decision>, StoreError> {
+        let now = self.delivery.received_at;
+        // What is over by now must neither count nor be healed.
+        settle_due(scope, now).await?;
+        self.insert_notification(scope).await?;
+        let fingerprints: Vec<Fingerprint> = self
+            .delivery
+            .intakes
+            .iter()
+            .map(|intake| intake.alert.fingerprint.clone())
+            .collect();
+        let mut ledger = ledger::read(scope.connection, &fingerprints).await?;
+        let verdict = decide(&self.delivery, &mut ledger);
+        change_episodes(scope, now, &verdict.episodes, are_distinct(&fingerprints)).await?;
+        if !verdict.superseded.is_empty() {
+            execute(scope, SUPERSEDE_JOBS, ids(&verdict.superseded)?).await?;
+        }
+        insert_jobs(scope, &verdict.jobs).await?;
+        // After the jobs: one notification may report that an alert began and that it ended.
+        resolve_jobs(scope, &closed(&verdict.episodes), now).await?;
+        self.insert_decisions(scope, &verdict.decisions).await?;
+        Ok(verdict.decisions)
+    }
+}
+
+impl Accept {
+    async fn insert_notification(&self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        let Self {
+            received,
+            delivery,
+            compressed,
+        } = self;
+        sqlx::query(INSERT_NOTIFICATION)
+            .bind(delivery.id.to_string())
+            .bind(delivery.received_at.as_micros())
+            .bind(received.sender.as_str())
+            .bind(&delivery.posted_by)
+            .bind(&delivery.group.receiver)
+            .bind(&delivery.group.group_key)
+            .bind(integer(delivery.intakes.len()))
+            .bind(integer(received.truncated_alerts))
+            .bind(compressed)
+            .execute(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        Ok(())
+    }
+
+    async fn insert_decisions(&self, scope: &mut Scope<'_>, decisions: &[Decision]) -> Result<(), StoreError> {
+        let rows: Vec<DecisionRow<'_>> = decisions
+            .iter()
+            .map(|decision| DecisionRow {
+                episode: decision.episode,
+                fingerprint: &decision.fingerprint,
+                alertname: &decision.alertname,
+                route: decision.route.as_deref(),
+                decision: decision.kind.as_str(),
+                reason: &decision.reason,
+                job: decision.job,
+            })
+            .collect();
+        sqlx::query(INSERT_DECISIONS)
+            .bind(to_json(&rows)?)
+            .bind(self.delivery.id.to_string())
+            .bind(self.delivery.received_at.as_micros())
+            .execute(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        Ok(())
+    }
+}
+
+/// The kinds of change, in an order that is right for the changes of any one alert.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    CloseMissed,
+    Open,
+    Touch,
+    Close,
+}
+
+fn phase(change: &EpisodeChange) -> Phase {
+    match change {
+        EpisodeChange::Close { missed: true, .. } => Phase::CloseMissed,
+        EpisodeChange::Open { .. } | EpisodeChange::OpenAndClose { .. } => Phase::Open,
+        EpisodeChange::Touch { .. } => Phase::Touch,
+        EpisodeChange::Close { missed: false, .. } => Phase::Close,
+    }
+}
+
+/// Where every alert occurs once, changes of one kind go together; otherwise their order is kept.
+async fn change_episodes(
+    scope: &mut Scope<'_>,
+    now: Timestamp,
+    changes: &[EpisodeChange],
+    distinct: bool,
+) -> Result<(), StoreError> {
+    let mut changes: Vec<&EpisodeChange> = changes.iter().collect();
+    if distinct {
+        changes.sort_by_key(|change| phase(change));
+    }
+    // A statement changes a row once, so reports of one alert are never joined.
+    for run in changes.chunk_by(|one, other| distinct && phase(one) == phase(other)) {
+        let rows = run
+            .iter()
+            .map(|change| row(change, now))
+            .collect::<Result<Vec<_>, _>>()?;
+        let rows = to_json(&rows)?;
+        let statements: &[&'static str] = match run.first().map(|change| phase(change)) {
+            Some(Phase::Open) => &[OPEN_EPISODES, POINT_ALERTS],
+            Some(Phase::Touch) => &[TOUCH_EPISODES, POINT_ALERTS],
+            Some(Phase::CloseMissed | Phase::Close) => &[CLOSE_EPISODES],
+            None => &[],
+        };
+        for statement in statements {
+            timed(scope, statement, &rows, now.as_micros()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The episodes that were closed, and their ends.
+fn closed(changes: &[EpisodeChange]) -> Vec<(EpisodeId, Timestamp)> {
+    changes
+        .iter()
+        .filter_map(|change| match change {
+            EpisodeChange::Close { id, ended_at, .. } => Some((*id, *ended_at)),
+            EpisodeChange::Open { .. } | EpisodeChange::Touch { .. } | EpisodeChange::OpenAndClose { .. } => None,
+        })
+        .collect()
+}
+
+/// What `insert_decisions` takes for each decision.
+#[derive(Serialize)]
+struct DecisionRow<'a> {
+    episode: Option<EpisodeId>,
+    fingerprint: &'a Fingerprint,
+    alertname: &'a str,
+    route: Option<&'a str>,
+    decision: &'static str,
+    reason: &'a str,
+    job: Option<JobId>,
+}
+
+/// What the statements about episodes take for each change; each of them reads what it needs.
+#[derive(Serialize)]
+struct EpisodeRow<'a> {
+    id: EpisodeId,
+    #[serde(flatten)]
+    alert: Option<AlertRow<'a>>,
+    ended_at: Option<i64>,
+    closed_at: Option<i64>,
+    missed: bool,
+}
+
+#[derive(Serialize)]
+struct AlertRow<'a> {
+    fingerprint: &'a Fingerprint,
+    alertname: &'a str,
+    labels: String,
+    annotations: String,
+    generator_url: &'a str,
+    starts_at: i64,
+}
+
+fn row(change: &EpisodeChange, now: Timestamp) -> Result<EpisodeRow<'_>, StoreError> {
+    let (id, alert, ended_at) = match change {
+        EpisodeChange::Open { id, alert } | EpisodeChange::Touch { id, alert } => (id, Some(alert), None),
+        EpisodeChange::OpenAndClose { id, alert, ended_at } => (id, Some(alert), Some(ended_at)),
+        EpisodeChange::Close { id, ended_at, .. } => (id, None, Some(ended_at)),
+    };
+    Ok(EpisodeRow {
+        id: *id,
+        alert: alert.map(described).transpose()?,
+        ended_at: ended_at.map(|ended_at| ended_at.as_micros()),
+        closed_at: ended_at.map(|_| now.as_micros()),
+        missed: matches!(change, EpisodeChange::Close { missed: true, .. }),
+    })
+}
+
+fn described(alert: &Alert) -> Result<AlertRow<'_>, StoreError> {
+    Ok(AlertRow {
+        fingerprint: &alert.fingerprint,
+        alertname: alert.name(),
+        labels: to_json(&alert.labels)?,
+        annotations: to_json(&alert.annotations)?,
+        generator_url: &alert.generator_url,
+        starts_at: alert.starts_at.as_micros(),
+    })
+}
+
+fn are_distinct(fingerprints: &[Fingerprint]) -> bool {
+    let mut seen = HashSet::with_capacity(fingerprints.len());
+    fingerprints.iter().all(|fingerprint| seen.insert(fingerprint))
+}
+
+async fn execute(scope: &mut Scope<'_>, statement: &'static str, rows: String) -> Result<(), StoreError> {
+    sqlx::query(statement)
+        .bind(rows)
+        .execute(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    Ok(())
+}
+
+async fn timed(scope: &mut Scope<'_>, statement: &'static str, rows: &str, now: i64) -> Result<(), StoreError> {
+    sqlx::query(statement)
+        .bind(rows)
+        .bind(now)
+        .execute(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! Reads alerts, episodes, notifications and decisions.
+
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+
+use crate::domain::alert::Sender;
+use crate::domain::decision::DecisionKind;
+use crate::domain::ids::{Fingerprint, NotificationId};
+use crate::store::StoreError;
+use crate::store::read::{
+    AlertStory, AlertSummary, Episode, JobFilter, NotificationDetail, NotificationSummary, Page, PageRequest,
+    StoredDecision,
+};
+use crate::store::sqlite::jobs;
+use crate::store::sqlite::page::{after, cut};
+use crate::store::sqlite::rows::{
+    count, database, fingerprint, get, json, parsed, parsed_option, time, time_option, word,
+};
+
+/// How much of an alert's or a notification's story is told at once.
+const STORY: u32 = 500;
+
+const LIST_ALERTS: &str = "
+    -- list_alerts
+    SELECT alerts.fingerprint, alerts.last_received_at, episodes.alertname, episodes.labels, episodes.annotations,
+           episodes.generator_url, episodes.starts_at, episodes.closed_at IS NULL AS firing,
+           (SELECT COUNT(*) FROM episodes AS all_of WHERE all_of.fingerprint = alerts.fingerprint) AS episodes,
+           (SELECT COUNT(*) FROM jobs WHERE jobs.fingerprint = alerts.fingerprint) AS jobs
+    FROM   alerts
+    JOIN   episodes ON episodes.id = alerts.last_episode
+    WHERE  (alerts.last_received_at, alerts.fingerprint) < (?1, ?2)
+    ORDER  BY alerts.last_received_at DESC, alerts.fingerprint DESC
+    LIMIT  ?3";
+
+const FIND_ALERT: &str = "
+    -- find_alert
+    SELECT alerts.fingerprint, alerts.last_received_at, episodes.alertname, episodes.labels, episodes.annotations,
+           episodes.generator_url, episodes.starts_at, episodes.closed_at IS NULL AS firing,
+           (SELECT COUNT(*) FROM episodes AS all_of WHERE all_of.fingerprint = alerts.fingerprint) AS episodes,
+           (SELECT COUNT(*) FROM jobs WHERE jobs.fingerprint = alerts.fingerprint) AS jobs
+    FROM   alerts
+    JOIN   episodes ON episodes.id = alerts.last_episode
+    WHERE  alerts.fingerprint = ?1";
+
+const LIST_EPISODES: &str = "
+    -- list_episodes
+    SELECT * FROM episodes WHERE fingerprint = ?1 ORDER BY id DESC LIMIT ?2";
+
+const DECISIONS_OF_ALERT: &str = "
+    -- decisions_of_alert
+    SELECT * FROM decisions WHERE fingerprint = ?1 ORDER BY id DESC LIMIT ?2";
+
+const DECISIONS_OF_NOTIFICATION: &str = "
+    -- decisions_of_notification
+    SELECT * FROM decisions WHERE notification = ?1 ORDER BY id";
+
+const LIST_NOTIFICATIONS: &str = "
+    -- list_notifications
+    SELECT id, received_at, sender, posted_by, receiver, group_key, alerts, truncated_alerts
+    FROM   notifications
+    WHERE  id < ?1
+    ORDER  BY id DESC
+    LIMIT  ?2";
+
+const FIND_NOTIFICATION: &str = "
+    -- find_notification
+    SELECT * FROM notifications WHERE id = ?1";
+
+/// No notification is larger than the webhook's limit of 32 MiB.
+const LARGEST_BODY: usize = 32 << 20;
+
+/// Alerts, the last received first.
+pub(super) async fn list(pool: &SqlitePool, page: &PageRequest) -> Result<Page<AlertSummary>, StoreError> {
+    let (received, fingerprint) = match page.after.as_deref() {
+        None => (i64::MAX, ""),
+        Some(after) => after
+            .split_once(' ')
+            .and_then(|(received, fingerprint)| Some((received.parse().ok()?, fingerprint)))
+            .ok_or_else(|| StoreError::BadCursor(after.to_owned()))?,
+    };
+    let rows = sqlx::query(LIST_ALERTS)
+        .bind(received)
+        .bind(fingerprint)
+        .bind(i64::from(page.limit) + 1)
+        .fetch_all(pool)
+        .await
+        .map_err(database)?;
+    let mut items = rows.iter().map(summary).collect::<Result<Vec<_>, _>>()?;
+    let next = cut(&mut items, page, |alert| {
+        format!("{} {}", alert.last_received_at.as_micros(), alert.fingerprint)
+    });
+    Ok(Page { items, next })
+}
+
+fn summary(row: &SqliteRow) -> Result<AlertSummary, StoreError> {
+    Ok(AlertSummary {
+        fingerprint: fingerprint(row)?,
+        alertname: get(row, "alertname")?,
+        labels: json(row, "labels")?,
+        annotations: json(row, "annotations")?,
+        generator_url: get(row, "generator_url")?,
+        firing: get(row, "firing")?,
+        starts_at: time(row, "starts_at")?,
+        last_received_at: time(row, "last_received_at")?,
+        episodes: count(row, "episodes")?,
+        jobs: count(row, "jobs")?,
+    })
+}
+
+/// The whole story of one alert.
+pub(super) async fn find(pool: &SqlitePool, wanted: &Fingerprint) -> Result<Option<AlertStory>, StoreError> {
+    let row = sqlx::query(FIND_ALERT)
+        .bind(wanted.as_str())
+        .fetch_optional(pool)
+        .await
+        .map_err(database)?;
+    let Some(row) = row else { return Ok(None) };
+    let episodes = sqlx::query(LIST_EPISODES)
+        .bind(wanted.as_str())
+        .bind(STORY)
+        .fetch_all(pool)
+        .await
+        .map_err(database)?;
+    let decisions = sqlx::query(DECISIONS_OF_ALERT)
+        .bind(wanted.as_str())
+        .bind(STORY)
+        .fetch_all(pool)
+        .await
+        .map_err(database)?;
+    let filter = JobFilter {
+        fingerprint: vec![wanted.as_str().to_owned()],
+        ..JobFilter::default()
+    };
+    let jobs = jobs::list(
+        pool,
+        &filter,
+        &PageRequest {
+            limit: STORY,
+            after: None,
+        },
+    )
+    .await?;
+    Ok(Some(AlertStory {
+        summary: summary(&row)?,
+        episodes: episodes.iter().map(episode).collect::<Result<_, _>>()?,
+        decisions: decisions.iter().map(decision).collect::<Result<_, _>>()?,
+        jobs: jobs.items,
+    }))
+}
+
+fn episode(row: &SqliteRow) -> Result<Episode, StoreError> {
+    Ok(Episode {
+        id: parsed(row, "id")?,
+        starts_at: time(row, "starts_at")?,
+        opened_at: time(row, "opened_at")?,
+        last_received_at: time(row, "last_received_at")?,
+        received: count(row, "received")?,
+        ended_at: time_option(row, "ended_at")?,
+        closed_at: time_option(row, "closed_at")?,
+        missed: get(row, "missed")?,
+    })
+}
+
+fn decision(row: &SqliteRow) -> Result<StoredDecision, StoreError> {
+    Ok(StoredDecision {
+        at: time(row, "at")?,
+        notification: parsed_option(row, "notification")?,
+        episode: parsed_option(row, "episode")?,
+        fingerprint: fingerprint(row)?,
+        alertname: get(row, "alertname")?,
+        route: get(row, "route")?,
+        kind: word(row, "decision", DecisionKind::parse)?,
+        reason: get(row, "reason")?,
+        job: parsed_option(row, "job")?,
+    })
+}
+
+/// Notifications, newest first.
+pub(super) async fn list_notifications(
+    pool: &SqlitePool,
+    page: &PageRequest,
+) -> Result<Page<NotificationSummary>, StoreError> {
+    let after: Option<NotificationId> = after(page)?;
+    // Every id sorts before this one.
+    let before = after.map_or_else(|| "g".to_owned(), |after| after.to_string());
+    let rows = sqlx::query(LIST_NOTIFICATIONS)
+        .bind(before)
+        .bind(i64::from(page.limit) + 1)
+        .fetch_all(pool)
+        .await
+        .map_err(database)?;
+    let mut items = rows.iter().map(notification).collect::<Result<Vec<_>, _>>()?;
+    let next = cut(&mut items, page, |notification| notification.id.to_string());
+    Ok(Page { items, next })
+}
+
+fn notification(row: &SqliteRow) -> Result<NotificationSummary, StoreError> {
+    let sender = |text: &str| {
+        [Sender::Alertmanager, Sender::Grafana]
+            .into_iter()
+            .find(|s| s.as_str() == text)
+    };
+    Ok(NotificationSummary {
+        id: parsed(row, "id")?,
+        received_at: time(row, "received_at")?,
+        sender: word(row, "sender", sender)?,
+        posted_by: get(row, "posted_by")?,
+        receiver: get(row, "receiver")?,
+        group_key: get(row, "group_key")?,
+        alerts: count(row, "alerts")?,
+        truncated_alerts: count(row, "truncated_alerts")?,
+    })
+}
+
+/// One notification with its body and decisions.
+pub(super) async fn find_notification(
+    pool: &SqlitePool,
+    id: NotificationId,
+) -> Result<Option<NotificationDetail>, StoreError> {
+    let row = sqlx::query(FIND_NOTIFICATION)
+        .bind(id.to_string())
+        .fetch_optional(pool)
+        .await
+        .map_err(database)?;
+    let Some(row) = row else { return Ok(None) };
+    let decisions = sqlx::query(DECISIONS_OF_NOTIFICATION)
+        .bind(id.to_string())
+        .fetch_all(pool)
+        .await
+        .map_err(database)?;
+    let compressed: Vec<u8> = get(&row, "body")?;
+    let body = zstd::bulk::decompress(&compressed, LARGEST_BODY)
+        .map_err(|error| StoreError::Database(format!("failed to read a notification: {error}")))?;
+    Ok(Some(NotificationDetail {
+        summary: notification(&row)?,
+        body,
+        decisions: decisions.iter().map(decision).collect::<Result<_, _>>()?,
+    }))
+}

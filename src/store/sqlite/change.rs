@@ -1,0 +1,162 @@
+//! What people do to jobs: cancel, approve, reject.
+
+use async_trait::async_trait;
+
+use crate::domain::ids::{JobId, Target};
+use crate::domain::job::JobStatus;
+use crate::store::sqlite::insert::{note, promote};
+use crate::store::sqlite::resolve::{finished, settle_due};
+use crate::store::sqlite::rows::{database, target, time_option, word};
+use crate::store::sqlite::writer::{Scope, Write};
+use crate::store::{Answer, By, Canceled, StoreError};
+
+const FIND_STATUS: &str = "
+    -- find_status
+    SELECT jobs.status, jobs.target, episodes.closed_at
+    FROM   jobs
+    LEFT   JOIN episodes ON episodes.id = jobs.episode
+    WHERE  jobs.id = ?1";
+
+const END_WAITING: &str = "
+    -- end_waiting
+    UPDATE jobs
+    SET    status = 'canceled', reason = ?2, finished_at = ?3, front = 0
+    WHERE  id = ?1 AND status IN ('awaiting_approval', 'queued', 'verifying')
+    RETURNING playbook, route, status, reason, NULL AS healed_at, NULL AS episode_starts_at";
+
+const ASK_TO_STOP: &str = "
+    -- ask_to_stop
+    UPDATE jobs
+    SET    cancel_requested_at = COALESCE(cancel_requested_at, ?2),
+           cancel_requested_by = COALESCE(cancel_requested_by, ?3)
+    WHERE  id = ?1 AND status = 'running'";
+
+/// An approved job may wait as long again as it was allowed to before.
+const APPROVE: &str = "
+    -- approve
+    UPDATE jobs
+    SET    status = 'queued', run_at = ?2, expires_at = ?2 + (expires_at - created_at)
+    WHERE  id = ?1 AND status = 'awaiting_approval'";
+
+/// Stops a job.
+pub(super) struct Cancel {
+    pub(super) job: JobId,
+    pub(super) by: By,
+}
+
+#[async_trait]
+impl Write for Cancel {
+    type Output = Canceled;
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<Canceled, StoreError> {
+        let Self { job, by } = self;
+        settle_due(scope, by.at).await?;
+        let (status, target, _) = find(scope, job).await?;
+        match status {
+            JobStatus::AwaitingApproval | JobStatus::Queued | JobStatus::Verifying => {
+                end_waiting(scope, job, &target, ("canceled", &by)).await?;
+                Ok(Canceled::Finished)
+            }
+            JobStatus::Running => {
+                sqlx::query(ASK_TO_STOP)
+                    .bind(job.to_string())
+                    .bind(by.at.as_micros())
+                    .bind(&by.name)
+                    .execute(&mut *scope.connection)
+                    .await
+                    .map_err(database)?;
+                by_person(scope, job, &by, ("stop_requested", "asked to stop the run")).await?;
+                Ok(Canceled::Asked)
+            }
+            JobStatus::Succeeded | JobStatus::Failed | JobStatus::Canceled => Err(StoreError::Conflict(format!(
+                "the job is finished: it is {}",
+                status.as_str()
+            ))),
+        }
+    }
+}
+
+/// Approves or rejects a job.
+pub(super) struct AnswerJob {
+    pub(super) job: JobId,
+    pub(super) answer: Answer,
+    pub(super) by: By,
+}
+
+#[async_trait]
+impl Write for AnswerJob {
+    type Output = ();
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        let Self { job, answer, by } = self;
+        // A job that has expired by now is not waiting for an answer any more.
+        settle_due(scope, by.at).await?;
+        let (status, target, resolved) = find(scope, job).await?;
+        if status != JobStatus::AwaitingApproval {
+            return Err(StoreError::Conflict(format!(
+                "the job does not wait for approval: it is {}",
+                status.as_str()
+            )));
+        }
+        match answer {
+            Answer::Reject => end_waiting(scope, job, &target, ("rejected", &by)).await,
+            Answer::Approve if resolved => Err(StoreError::Conflict("the job's alert has resolved".to_owned())),
+            Answer::Approve => {
+                sqlx::query(APPROVE)
+                    .bind(job.to_string())
+                    .bind(by.at.as_micros())
+                    .execute(&mut *scope.connection)
+                    .await
+                    .map_err(database)?;
+                promote(scope, &[&target]).await?;
+                by_person(scope, job, &by, ("approved", "approved; queued")).await
+            }
+        }
+    }
+}
+
+async fn find(scope: &mut Scope<'_>, job: JobId) -> Result<(JobStatus, Target, bool), StoreError> {
+    let row = sqlx::query(FIND_STATUS)
+        .bind(job.to_string())
+        .fetch_optional(&mut *scope.connection)
+        .await
+        .map_err(database)?
+        .ok_or_else(|| StoreError::NotFound {
+            what: "job",
+            id: job.to_string(),
+        })?;
+    Ok((
+        word(&row, "status", JobStatus::parse)?,
+        target(&row)?,
+        time_option(&row, "closed_at")?.is_some(),
+    ))
+}
+
+/// Ends a job that does not run.
+pub(super) async fn end_waiting(
+    scope: &mut Scope<'_>,
+    job: JobId,
+    target: &Target,
+    (reason, by): (&str, &By),
+) -> Result<(), StoreError> {
+    let row = sqlx::query(END_WAITING)
+        .bind(job.to_string())
+        .bind(reason)
+        .bind(by.at.as_micros())
+        .fetch_optional(&mut *scope.connection)
+        .await
+        .map_err(database)?
+        .ok_or_else(|| StoreError::Conflict("the job has just moved on".to_owned()))?;
+    scope.finished(finished(&row)?);
+    promote(scope, &[target]).await?;
+    by_person(scope, job, by, (reason, reason)).await
+}
+
+async fn by_person(scope: &mut Scope<'_>, job: JobId, by: &By, (event, what): (&str, &str)) -> Result<(), StoreError> {
+    scope.touch(job);
+    let message = match &by.comment {
+        Some(comment) => format!("{what}: {comment}"),
+        None => what.to_owned(),
+    };
+    note(scope, &job.to_string(), by.at, (event, &by.name), &message).await
+}

@@ -1,0 +1,209 @@
+//! Claims: who may run which job now. Every claim raises the job's fence.
+
+use async_trait::async_trait;
+
+use crate::domain::attempt::AttemptKey;
+use crate::domain::ids::{EpisodeId, JobId};
+use crate::domain::timestamp::Timestamp;
+use crate::store::sqlite::change::end_waiting;
+use crate::store::sqlite::insert::{Note, note};
+use crate::store::sqlite::jobs::load_jobs;
+use crate::store::sqlite::resolve::resolve_jobs;
+use crate::store::sqlite::rows::{count, database, get, integer, parsed, target, time, time_option};
+use crate::store::sqlite::writer::{Scope, Write};
+use crate::store::{By, Claim, StoreError};
+
+const CLAIM: &str = "
+    -- claim
+    UPDATE jobs
+    SET    status = 'running', fence = fence + 1, attempts = attempts + 1, started_at = COALESCE(started_at, ?1)
+    WHERE  id IN (SELECT id
+                  FROM   jobs INDEXED BY jobs_ready
+                  WHERE  status = 'queued' AND front = 1 AND run_at <= ?1 AND (attempts > 0 OR expires_at > ?1)
+                  ORDER  BY run_at, id
+                  LIMIT  ?2)
+    RETURNING id, attempts, fence, run_at";
+
+const INSERT_ATTEMPT: &str = "
+    -- insert_attempt
+    INSERT INTO attempts (job, number, fence, started_at, worker) VALUES (?1, ?2, ?3, ?4, ?5)";
+
+const START: &str = "
+    -- start
+    UPDATE attempts
+    SET    started_at = ?4
+    WHERE  job = ?1 AND number = ?2 AND fence = ?3 AND finished_at IS NULL";
+
+const DELETE_ATTEMPT: &str = "
+    -- delete_attempt
+    DELETE FROM attempts
+    WHERE  job = ?1 AND number = ?2 AND fence = ?3 AND finished_at IS NULL AND log_bytes = 0 AND tasks = 0";
+
+const RELEASE: &str = "
+    -- release
+    UPDATE jobs
+    SET    status = 'queued', attempts = attempts - 1,
+           started_at = CASE WHEN attempts = 1 THEN NULL ELSE started_at END
+    WHERE  id = ?1 AND fence = ?2 AND status = 'running'
+    RETURNING target, cancel_requested_by, episode,
+              (SELECT ended_at FROM episodes WHERE episodes.id = jobs.episode AND closed_at IS NOT NULL) AS ended_at";
+
+/// Takes jobs for a worker.
+pub(super) struct ClaimJobs {
+    pub(super) worker: String,
+    pub(super) free: usize,
+    pub(super) now: Timestamp,
+}
+
+#[async_trait]
+impl Write for ClaimJobs {
+    type Output = Vec<Claim>;
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<Vec<Claim>, StoreError> {
+        let rows = sqlx::query(CLAIM)
+            .bind(self.now.as_micros())
+            .bind(integer(self.free))
+            .fetch_all(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        let mut keys = Vec::with_capacity(rows.len());
+        for row in &rows {
+            keys.push(AttemptKey {
+                job: parsed(row, "id")?,
+                number: count(row, "attempts")?,
+                fence: get(row, "fence")?,
+            });
+            scope.waited(self.now.since(time(row, "run_at")?));
+        }
+        for key in &keys {
+            self.begin(scope, key).await?;
+        }
+        let mut jobs = load_jobs(
+            &mut *scope.connection,
+            &keys.iter().map(|key| key.job).collect::<Vec<_>>(),
+        )
+        .await?;
+        let mut claims: Vec<Claim> = keys
+            .into_iter()
+            .filter_map(|key| {
+                Some(Claim {
+                    key,
+                    job: jobs.remove(&key.job)?,
+                })
+            })
+            .collect();
+        claims.sort_by_key(|claim| (claim.job.run_at, claim.job.id));
+        Ok(claims)
+    }
+}
+
+impl ClaimJobs {
+    async fn begin(&self, scope: &mut Scope<'_>, key: &AttemptKey) -> Result<(), StoreError> {
+        sqlx::query(INSERT_ATTEMPT)
+            .bind(key.job.to_string())
+            .bind(key.number)
+            .bind(key.fence)
+            .bind(self.now.as_micros())
+            .bind(&self.worker)
+            .execute(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        let message = format!("claimed for attempt {} by {}", key.number, self.worker);
+        about(scope, key, self.now, ("claimed", message)).await
+    }
+}
+
+/// The run is under way.
+pub(super) struct Started {
+    pub(super) key: AttemptKey,
+    pub(super) now: Timestamp,
+}
+
+#[async_trait]
+impl Write for Started {
+    type Output = ();
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        let Self { key, now } = self;
+        let done = sqlx::query(START)
+            .bind(key.job.to_string())
+            .bind(key.number)
+            .bind(key.fence)
+            .bind(now.as_micros())
+            .execute(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::LostClaim(key));
+        }
+        about(scope, &key, now, ("started", "ansible-playbook was started".to_owned())).await
+    }
+}
+
+/// Gives a claim back whose run never began.
+pub(super) struct Release {
+    pub(super) key: AttemptKey,
+    pub(super) why: String,
+    pub(super) now: Timestamp,
+}
+
+#[async_trait]
+impl Write for Release {
+    type Output = ();
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        let Self { key, why, now } = self;
+        let deleted = sqlx::query(DELETE_ATTEMPT)
+            .bind(key.job.to_string())
+            .bind(key.number)
+            .bind(key.fence)
+            .execute(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        let released = sqlx::query(RELEASE)
+            .bind(key.job.to_string())
+            .bind(key.fence)
+            .fetch_optional(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        let (1, Some(released)) = (deleted.rows_affected(), released) else {
+            return Err(StoreError::LostClaim(key));
+        };
+        scope.touch(key.job);
+        note(scope, &key.job.to_string(), now, ("released", "healgate"), &why).await?;
+        // What happened meanwhile must not be forgotten with the run: a stop, or the end of the alert.
+        if let Some(name) = get::<Option<String>>(&released, "cancel_requested_by")? {
+            let by = By {
+                name,
+                at: now,
+                comment: None,
+            };
+            return end_waiting(scope, key.job, &target(&released)?, ("canceled", &by)).await;
+        }
+        match (get(&released, "episode")?, time_option(&released, "ended_at")?) {
+            (Some(_), Some(ended_at)) => {
+                let episode: EpisodeId = parsed(&released, "episode")?;
+                resolve_jobs(scope, &[(episode, ended_at)], now).await
+            }
+            (None::<String>, _) | (_, None) => Ok(()),
+        }
+    }
+}
+
+/// Adds to the history of an attempt's job.
+pub(super) async fn about(
+    scope: &mut Scope<'_>,
+    key: &AttemptKey,
+    at: Timestamp,
+    (event, message): (&str, String),
+) -> Result<(), StoreError> {
+    let event = crate::domain::job::JobEvent {
+        at,
+        event: event.to_owned(),
+        by: "healgate".to_owned(),
+        attempt: Some(key.number),
+        message,
+    };
+    let job: JobId = key.job;
+    Note { job, event }.apply(scope).await
+}

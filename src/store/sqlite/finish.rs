@@ -1,0 +1,188 @@
+//! The end of an attempt: what it was, and where the job goes from there.
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteRow;
+
+use crate::domain::attempt::{AttemptKey, Ending};
+use crate::domain::job::{Job, JobStatus, Reason, Trigger};
+use crate::domain::parameters::Parameters;
+use crate::domain::policy::{AfterRun, RunFacts, after_run};
+use crate::domain::span::Span;
+use crate::domain::timestamp::Timestamp;
+use crate::store::StoreError;
+use crate::store::observe::FinishedJob;
+use crate::store::sqlite::claim::about;
+use crate::store::sqlite::insert::promote;
+use crate::store::sqlite::jobs::load_jobs;
+use crate::store::sqlite::rows::{between, database, get, integer, json, time_option, to_json, word};
+use crate::store::sqlite::writer::{Scope, Write};
+
+const FINISH_ATTEMPT: &str = "
+    -- finish_attempt
+    UPDATE attempts
+    SET    outcome = ?4, message = ?5, exit_code = ?6, finished_at = ?7, log_bytes = ?8, log_truncated = ?9,
+           host_stats = ?10
+    WHERE  job = ?1 AND number = ?2 AND fence = ?3 AND finished_at IS NULL";
+
+const RUN_FACTS: &str = "
+    -- run_facts
+    SELECT jobs.resolved_within, jobs.trigger_kind, jobs.parameters, jobs.episode, episodes.closed_at,
+           episodes.ended_at, episodes.starts_at
+    FROM   jobs
+    LEFT   JOIN episodes ON episodes.id = jobs.episode
+    WHERE  jobs.id = ?1 AND jobs.fence = ?2 AND jobs.status = 'running'";
+
+const FINISH_JOB: &str = "
+    -- finish_job
+    UPDATE jobs
+    SET    status = ?3, reason = ?4, finished_at = ?5, healed_at = ?6, front = 0
+    WHERE  id = ?1 AND fence = ?2 AND status = 'running'";
+
+const VERIFY_JOB: &str = "
+    -- verify_job
+    UPDATE jobs
+    SET    status = 'verifying', verify_until = ?3
+    WHERE  id = ?1 AND fence = ?2 AND status = 'running'";
+
+/// The command.
+pub(super) struct Finish {
+    pub(super) key: AttemptKey,
+    pub(super) ending: Ending,
+}
+
+/// What the row of the job says about its episode.
+struct Facts {
+    run: RunFacts,
+    episode_starts_at: Option<Timestamp>,
+    episode_ended_at: Option<Timestamp>,
+}
+
+#[async_trait]
+impl Write for Finish {
+    type Output = Job;
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<Job, StoreError> {
+        self.finish_attempt(scope).await?;
+        let facts = self.facts(scope).await?;
+        match after_run(&facts.run) {
+            AfterRun::Finish { status, reason } => self.finish_job(scope, &facts, (status, reason)).await?,
+            AfterRun::Verify { until } => self.verify_job(scope, until).await?,
+        }
+        scope.touch(self.key.job);
+        let mut jobs = load_jobs(&mut *scope.connection, &[self.key.job]).await?;
+        let job = jobs.remove(&self.key.job).ok_or(StoreError::LostClaim(self.key))?;
+        if job.status.is_finished() {
+            promote(scope, &[&job.target]).await?;
+            scope.finished(FinishedJob {
+                playbook: job.playbook.clone(),
+                route: job.route.clone(),
+                status: job.status,
+                reason: job.reason.unwrap_or(Reason::Unverified),
+                time_to_heal: between(facts.episode_starts_at, job.healed_at),
+            });
+        }
+        Ok(job)
+    }
+}
+
+impl Finish {
+    async fn finish_attempt(&self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        let Self { key, ending } = self;
+        let done = sqlx::query(FINISH_ATTEMPT)
+            .bind(key.job.to_string())
+            .bind(key.number)
+            .bind(key.fence)
+            .bind(ending.outcome.as_str())
+            .bind(&ending.message)
+            .bind(ending.exit_code)
+            .bind(ending.finished_at.as_micros())
+            .bind(integer(ending.log_bytes))
+            .bind(ending.log_truncated)
+            .bind(to_json(&ending.recap)?)
+            .execute(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::LostClaim(*key));
+        }
+        let message = match &ending.message {
+            Some(message) => format!("attempt {} ended {}: {message}", key.number, ending.outcome.as_str()),
+            None => format!("attempt {} ended {}", key.number, ending.outcome.as_str()),
+        };
+        about(scope, key, ending.finished_at, ("ended", message)).await
+    }
+
+    async fn facts(&self, scope: &mut Scope<'_>) -> Result<Facts, StoreError> {
+        let row = sqlx::query(RUN_FACTS)
+            .bind(self.key.job.to_string())
+            .bind(self.key.fence)
+            .fetch_optional(&mut *scope.connection)
+            .await
+            .map_err(database)?
+            .ok_or(StoreError::LostClaim(self.key))?;
+        Ok(Facts {
+            run: self.run_facts(&row)?,
+            episode_starts_at: time_option(&row, "starts_at")?,
+            episode_ended_at: time_option(&row, "ended_at")?,
+        })
+    }
+
+    fn run_facts(&self, row: &SqliteRow) -> Result<RunFacts, StoreError> {
+        let within: Option<i64> = get(row, "resolved_within")?;
+        let episode: Option<String> = get(row, "episode")?;
+        let closed = time_option(row, "closed_at")?.is_some();
+        let trigger = word(row, "trigger_kind", Trigger::parse)?;
+        let parameters: Parameters = json(row, "parameters")?;
+        Ok(RunFacts {
+            outcome: self.ending.outcome,
+            finished_at: self.ending.finished_at,
+            resolved_within: within
+                .and_then(|seconds| u64::try_from(seconds).ok())
+                .map(Span::from_secs),
+            check: parameters.check,
+            episode_open: episode.map(|_| !closed),
+            by_hand: matches!(trigger, Trigger::Rerun | Trigger::Manual),
+        })
+    }
+
+    async fn finish_job(
+        &self,
+        scope: &mut Scope<'_>,
+        facts: &Facts,
+        (status, reason): (JobStatus, Reason),
+    ) -> Result<(), StoreError> {
+        // A run by hand after the alert has resolved healed nothing.
+        let healed = status == JobStatus::Succeeded && !facts.run.check && !facts.run.by_hand;
+        let healed_at = facts.episode_ended_at.filter(|_| healed);
+        let done = sqlx::query(FINISH_JOB)
+            .bind(self.key.job.to_string())
+            .bind(self.key.fence)
+            .bind(status.as_str())
+            .bind(reason.as_str())
+            .bind(self.ending.finished_at.as_micros())
+            .bind(healed_at.map(Timestamp::as_micros))
+            .execute(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::LostClaim(self.key));
+        }
+        let message = format!("{} ({})", status.as_str(), reason.as_str());
+        about(scope, &self.key, self.ending.finished_at, ("finished", message)).await
+    }
+
+    async fn verify_job(&self, scope: &mut Scope<'_>, until: Timestamp) -> Result<(), StoreError> {
+        let done = sqlx::query(VERIFY_JOB)
+            .bind(self.key.job.to_string())
+            .bind(self.key.fence)
+            .bind(until.as_micros())
+            .execute(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::LostClaim(self.key));
+        }
+        let message = format!("waits until {until} for the alert to resolve");
+        about(scope, &self.key, self.ending.finished_at, ("verifying", message)).await
+    }
+}

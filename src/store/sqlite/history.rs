@@ -1,0 +1,172 @@
+//! Reads what belongs to one job: its attempts, their logs and tasks, its history.
+
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+
+use crate::domain::attempt::{Attempt, TaskResult};
+use crate::domain::ids::JobId;
+use crate::domain::job::JobEvent;
+use crate::store::StoreError;
+use crate::store::read::{LogHead, Page, PageRequest};
+use crate::store::sqlite::page::{after, cut};
+use crate::store::sqlite::rows::{attempt, count, database, get, integer, json, time};
+
+const FIND_ATTEMPT: &str = "
+    -- find_attempt
+    SELECT * FROM attempts WHERE job = ?1 AND number = ?2";
+
+const FIND_LAST_ATTEMPT: &str = "
+    -- find_last_attempt
+    SELECT * FROM attempts WHERE job = ?1 ORDER BY number DESC LIMIT 1";
+
+const LIST_EVENTS: &str = "
+    -- list_events
+    SELECT * FROM job_events WHERE job = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+
+const LIST_TASKS: &str = "
+    -- list_tasks
+    SELECT tasks.position, tasks.result
+    FROM   attempts
+    JOIN   tasks ON tasks.attempt = attempts.id
+    WHERE  attempts.job = ?1 AND attempts.number = ?2 AND tasks.position > ?3
+    ORDER  BY tasks.position
+    LIMIT  ?4";
+
+const READ_CHUNKS: &str = "
+    -- read_chunks
+    SELECT start, length, compressed, data
+    FROM   log_chunks
+    WHERE  attempt = (SELECT id FROM attempts WHERE job = ?1 AND number = ?2)
+    AND    start >= (SELECT COALESCE(MAX(start), 0)
+                     FROM   log_chunks
+                     WHERE  attempt = (SELECT id FROM attempts WHERE job = ?1 AND number = ?2) AND start <= ?3)
+    ORDER  BY start
+    LIMIT  ?4";
+
+/// Chunks read at once; a sealed one has up to 256 KiB.
+const CHUNKS: i64 = 16;
+
+/// One attempt: the numbered one or the last.
+pub(super) async fn find_attempt(
+    pool: &SqlitePool,
+    id: JobId,
+    number: Option<u32>,
+) -> Result<Option<Attempt>, StoreError> {
+    let query = match number {
+        Some(number) => sqlx::query(FIND_ATTEMPT).bind(id.to_string()).bind(number),
+        None => sqlx::query(FIND_LAST_ATTEMPT).bind(id.to_string()),
+    };
+    query
+        .fetch_optional(pool)
+        .await
+        .map_err(database)?
+        .as_ref()
+        .map(attempt)
+        .transpose()
+}
+
+/// A job's history, oldest first.
+pub(super) async fn events(pool: &SqlitePool, id: JobId, page: &PageRequest) -> Result<Page<JobEvent>, StoreError> {
+    let rows = sqlx::query(LIST_EVENTS)
+        .bind(id.to_string())
+        .bind(after(page)?.unwrap_or(0))
+        .bind(i64::from(page.limit) + 1)
+        .fetch_all(pool)
+        .await
+        .map_err(database)?;
+    let mut items = rows.iter().map(numbered_event).collect::<Result<Vec<_>, _>>()?;
+    let next = cut(&mut items, page, |(number, _)| number.to_string());
+    Ok(Page {
+        items: items.into_iter().map(|(_, event)| event).collect(),
+        next,
+    })
+}
+
+fn numbered_event(row: &SqliteRow) -> Result<(i64, JobEvent), StoreError> {
+    let event = JobEvent {
+        at: time(row, "at")?,
+        event: get(row, "event")?,
+        by: get(row, "actor")?,
+        attempt: get(row, "attempt")?,
+        message: get(row, "message")?,
+    };
+    Ok((get(row, "id")?, event))
+}
+
+/// What Ansible did in an attempt, in the order of the results.
+pub(super) async fn tasks(
+    pool: &SqlitePool,
+    id: JobId,
+    number: u32,
+    page: &PageRequest,
+) -> Result<Page<TaskResult>, StoreError> {
+    let rows = sqlx::query(LIST_TASKS)
+        .bind(id.to_string())
+        .bind(number)
+        .bind(after(page)?.unwrap_or(-1))
+        .bind(i64::from(page.limit) + 1)
+        .fetch_all(pool)
+        .await
+        .map_err(database)?;
+    let mut items = rows
+        .iter()
+        .map(|row| Ok((get::<i64>(row, "position")?, json(row, "result")?)))
+        .collect::<Result<Vec<(i64, TaskResult)>, StoreError>>()?;
+    let next = cut(&mut items, page, |(position, _)| position.to_string());
+    Ok(Page {
+        items: items.into_iter().map(|(_, result)| result).collect(),
+        next,
+    })
+}
+
+/// How far the log goes.
+pub(super) async fn log_head(pool: &SqlitePool, id: JobId, number: u32) -> Result<LogHead, StoreError> {
+    let found = find_attempt(pool, id, Some(number)).await?;
+    let attempt = found.ok_or_else(|| StoreError::NotFound {
+        what: "attempt",
+        id: format!("{id}/{number}"),
+    })?;
+    Ok(LogHead {
+        bytes: attempt.log_bytes,
+        complete: attempt.finished_at.is_some(),
+    })
+}
+
+/// Log bytes from an offset on.
+pub(super) async fn read_log(
+    pool: &SqlitePool,
+    (id, number): (JobId, u32),
+    offset: u64,
+    most: usize,
+) -> Result<Vec<u8>, StoreError> {
+    let rows = sqlx::query(READ_CHUNKS)
+        .bind(id.to_string())
+        .bind(number)
+        .bind(integer(offset))
+        .bind(CHUNKS)
+        .fetch_all(pool)
+        .await
+        .map_err(database)?;
+    let mut bytes = Vec::new();
+    for row in &rows {
+        if bytes.len() >= most {
+            break;
+        }
+        let start: u64 = count(row, "start")?;
+        let chunk = chunk(row)?;
+        let skip = usize::try_from(offset.saturating_sub(start)).unwrap_or(usize::MAX);
+        let rest = chunk.get(skip..).unwrap_or_default();
+        bytes.extend_from_slice(&rest[..rest.len().min(most - bytes.len())]);
+    }
+    Ok(bytes)
+}
+
+fn chunk(row: &SqliteRow) -> Result<Vec<u8>, StoreError> {
+    let data: Vec<u8> = get(row, "data")?;
+    let compressed: bool = get(row, "compressed")?;
+    if !compressed {
+        return Ok(data);
+    }
+    let length: usize = count(row, "length")?;
+    zstd::bulk::decompress(&data, length)
+        .map_err(|error| StoreError::Database(format!("failed to read a log: {error}")))
+}

@@ -1,0 +1,229 @@
+//! New jobs, their first history, and the lines in front of targets.
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use crate::domain::alert::Alert;
+use crate::domain::ids::{EpisodeId, Fingerprint, JobId, Target};
+use crate::domain::job::{JobStatus, NewJob, Trigger};
+use crate::domain::timestamp::Timestamp;
+use crate::store::StoreError;
+use crate::store::sqlite::rows::{database, integer, to_json};
+use crate::store::sqlite::writer::{Scope, Write};
+
+const INSERT_JOBS: &str = "
+    -- insert_jobs
+    INSERT INTO jobs (id, status, playbook, route, target, trigger_kind, triggered_by, rerun_of, follows, episode,
+                      alertname, fingerprint, alert, alert_group, parameters, resolved_within, created_at, run_at,
+                      expires_at)
+    SELECT value ->> 'id', value ->> 'status', value ->> 'playbook', value ->> 'route', value ->> 'target',
+           value ->> 'trigger', value ->> 'triggered_by', value ->> 'rerun_of', value ->> 'follows',
+           value ->> 'episode', value ->> 'alertname', value ->> 'fingerprint', value ->> 'alert',
+           value ->> 'group', value ->> 'parameters', value ->> 'resolved_within', value ->> 'created_at',
+           value ->> 'created_at', value ->> 'expires_at'
+    FROM   json_each(?1)
+    ORDER  BY key";
+
+const INSERT_FIRST_EVENTS: &str = "
+    -- insert_first_events
+    INSERT INTO job_events (job, at, event, actor, message)
+    SELECT value ->> 'id', value ->> 'created_at', value ->> 'status', value ->> 'triggered_by', value ->> 'message'
+    FROM   json_each(?1)
+    ORDER  BY key";
+
+/// For each target that nobody holds and nobody stands in front of: the oldest waiting job comes to the front.
+const PROMOTE: &str = "
+    -- promote
+    UPDATE jobs
+    SET    front = 1
+    WHERE  id IN (
+        SELECT (SELECT waiting.id
+                FROM   jobs AS waiting
+                WHERE  waiting.target = free.value AND waiting.status = 'queued' AND waiting.front = 0
+                ORDER  BY waiting.created_at, waiting.id
+                LIMIT  1)
+        FROM   (SELECT DISTINCT value FROM json_each(?1)) AS free
+        WHERE  NOT EXISTS (SELECT 1 FROM jobs AS holder WHERE holder.target = free.value AND holder.front = 1))";
+
+const FIND_OPEN_EPISODE: &str = "
+    -- find_open_episode
+    SELECT id FROM episodes WHERE fingerprint = ?1 AND closed_at IS NULL";
+
+const INSERT_EVENT: &str = "
+    -- insert_event
+    INSERT INTO job_events (job, at, event, actor, attempt, message)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+/// A job that a person asked for.
+pub(super) struct InsertJob(pub(super) NewJob);
+
+#[async_trait]
+impl Write for InsertJob {
+    type Output = ();
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        let Self(mut job) = self;
+        if let Some(alert) = &job.alert {
+            let open: Option<String> = sqlx::query_scalar(FIND_OPEN_EPISODE)
+                .bind(alert.fingerprint.as_str())
+                .fetch_optional(&mut *scope.connection)
+                .await
+                .map_err(database)?;
+            let open = open.map(|id| id.parse()).transpose();
+            job.episode = open
+                .map_err(|error| StoreError::Database(format!("{error}")))?
+                .or(job.episode);
+        }
+        insert_jobs(scope, std::slice::from_ref(&job)).await
+    }
+}
+
+/// One more entry of a job's history.
+pub(super) struct Note {
+    pub(super) job: JobId,
+    pub(super) event: crate::domain::job::JobEvent,
+}
+
+#[async_trait]
+impl Write for Note {
+    type Output = ();
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        let Self { job, event } = self;
+        scope.grew(job);
+        sqlx::query(INSERT_EVENT)
+            .bind(job.to_string())
+            .bind(event.at.as_micros())
+            .bind(&event.event)
+            .bind(&event.by)
+            .bind(event.attempt)
+            .bind(&event.message)
+            .execute(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        Ok(())
+    }
+}
+
+/// Inserts jobs in order, with the first entry of their history, and lines them up in front of their targets.
+pub(super) async fn insert_jobs(scope: &mut Scope<'_>, jobs: &[NewJob]) -> Result<(), StoreError> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let rows = to_json(&jobs.iter().map(row).collect::<Result<Vec<_>, _>>()?)?;
+    for statement in [INSERT_JOBS, INSERT_FIRST_EVENTS] {
+        sqlx::query(statement)
+            .bind(&rows)
+            .execute(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+    }
+    let targets: Vec<&Target> = jobs.iter().map(|job| &job.target).collect();
+    promote(scope, &targets).await?;
+    for job in jobs {
+        scope.touch(job.id);
+    }
+    Ok(())
+}
+
+/// Lets the next in line come forward wherever a target is free.
+pub(super) async fn promote(scope: &mut Scope<'_>, targets: &[&Target]) -> Result<(), StoreError> {
+    sqlx::query(PROMOTE)
+        .bind(to_json(targets)?)
+        .execute(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    Ok(())
+}
+
+/// Adds an entry to a job's history.
+pub(super) async fn note(
+    scope: &mut Scope<'_>,
+    job: &str,
+    at: Timestamp,
+    event: (&str, &str),
+    message: &str,
+) -> Result<(), StoreError> {
+    let (event, actor) = event;
+    sqlx::query(INSERT_EVENT)
+        .bind(job)
+        .bind(at.as_micros())
+        .bind(event)
+        .bind(actor)
+        .bind(None::<u32>)
+        .bind(message)
+        .execute(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    Ok(())
+}
+
+/// What `insert_jobs` and `insert_first_events` take for each job.
+#[derive(Serialize)]
+struct Row<'a> {
+    id: JobId,
+    status: &'static str,
+    playbook: &'a str,
+    route: Option<&'a str>,
+    target: &'a Target,
+    trigger: &'static str,
+    triggered_by: &'a str,
+    rerun_of: Option<JobId>,
+    follows: Option<JobId>,
+    episode: Option<EpisodeId>,
+    alertname: Option<&'a str>,
+    fingerprint: Option<&'a Fingerprint>,
+    alert: Option<String>,
+    group: Option<String>,
+    parameters: String,
+    resolved_within: Option<i64>,
+    created_at: i64,
+    expires_at: i64,
+    message: String,
+}
+
+fn row(job: &NewJob) -> Result<Row<'_>, StoreError> {
+    let alert = job.alert.as_ref();
+    Ok(Row {
+        id: job.id,
+        status: job.status.as_str(),
+        playbook: &job.playbook,
+        route: job.route.as_deref(),
+        target: &job.target,
+        trigger: job.trigger.as_str(),
+        triggered_by: &job.triggered_by,
+        rerun_of: job.rerun_of,
+        follows: job.follows,
+        episode: job.episode,
+        alertname: alert.map(Alert::name),
+        fingerprint: alert.map(|alert| &alert.fingerprint),
+        alert: alert.map(to_json).transpose()?,
+        group: job.group.as_ref().map(to_json).transpose()?,
+        parameters: to_json(&job.parameters)?,
+        resolved_within: job.resolved_within.map(|span| integer(span.duration().as_secs())),
+        created_at: job.created_at.as_micros(),
+        expires_at: job.expires_at.as_micros(),
+        message: first_message(job),
+    })
+}
+
+fn first_message(job: &NewJob) -> String {
+    let waits = match job.status {
+        JobStatus::AwaitingApproval => "waits for approval",
+        JobStatus::Queued
+        | JobStatus::Running
+        | JobStatus::Verifying
+        | JobStatus::Succeeded
+        | JobStatus::Failed
+        | JobStatus::Canceled => "queued",
+    };
+    let why = match (job.trigger, &job.alert, &job.rerun_of) {
+        (Trigger::Rerun, _, Some(original)) => format!("as a re-run of {original}"),
+        (Trigger::Manual, _, _) => "by hand".to_owned(),
+        (_, Some(alert), _) => format!("for {} ({})", alert.name(), alert.fingerprint),
+        (_, None, _) => String::new(),
+    };
+    format!("{waits}: {} on {} {why}", job.playbook, job.target)
+        .trim_end()
+        .to_owned()
+}

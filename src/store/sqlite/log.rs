@@ -1,0 +1,200 @@
+//! Logs and task results: rows that are added, never changed.
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteRow;
+
+use crate::domain::attempt::{AttemptKey, TaskResult};
+use crate::store::StoreError;
+use crate::store::sqlite::rows::{count, database, get, integer, to_json};
+use crate::store::sqlite::writer::{Scope, Write};
+
+const EXTEND_LOG: &str = "
+    -- extend_log
+    UPDATE attempts
+    SET    log_bytes = ?4 + ?5
+    WHERE  job = ?1 AND number = ?2 AND fence = ?3 AND log_bytes = ?4 AND finished_at IS NULL
+    RETURNING id";
+
+const INSERT_CHUNK: &str = "
+    -- insert_chunk
+    INSERT INTO log_chunks (attempt, start, length, compressed, data) VALUES (?1, ?2, ?3, ?4, ?5)";
+
+const FIND_ATTEMPT: &str = "
+    -- find_own_attempt
+    SELECT id FROM attempts WHERE job = ?1 AND number = ?2 AND fence = ?3 AND finished_at IS NULL";
+
+const DELETE_CHUNKS: &str = "
+    -- delete_chunks
+    DELETE FROM log_chunks WHERE attempt = ?1 AND start >= ?2 AND start < ?3 RETURNING start, length";
+
+const EXTEND_TASKS: &str = "
+    -- extend_tasks
+    UPDATE attempts
+    SET    tasks = ?4 + ?5
+    WHERE  job = ?1 AND number = ?2 AND fence = ?3 AND tasks = ?4 AND finished_at IS NULL
+    RETURNING id";
+
+const INSERT_TASKS: &str = "
+    -- insert_tasks
+    INSERT INTO tasks (attempt, position, result) SELECT ?2, ?3 + key, value FROM json_each(?1)";
+
+/// Adds bytes at the end of the log.
+pub(super) struct AppendLog {
+    pub(super) key: AttemptKey,
+    pub(super) offset: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
+#[async_trait]
+impl Write for AppendLog {
+    type Output = ();
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        let Self { key, offset, bytes } = self;
+        let attempt = extend(scope, EXTEND_LOG, key, offset, bytes.len()).await?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        insert_chunk(scope, attempt, offset, (bytes.len(), false, bytes)).await?;
+        scope.grew(key.job);
+        Ok(())
+    }
+}
+
+/// Puts one compressed chunk in the place of many small ones.
+pub(super) struct SealLog {
+    key: AttemptKey,
+    offset: u64,
+    length: usize,
+    compressed: Vec<u8>,
+}
+
+impl SealLog {
+    /// Compresses, so that the writer need not.
+    pub(super) fn new(key: AttemptKey, offset: u64, bytes: &[u8]) -> Result<Self, StoreError> {
+        let compressed = zstd::bulk::compress(bytes, zstd::DEFAULT_COMPRESSION_LEVEL)
+            .map_err(|error| StoreError::Database(format!("failed to compress a log: {error}")))?;
+        Ok(Self {
+            key,
+            offset,
+            length: bytes.len(),
+            compressed,
+        })
+    }
+}
+
+#[async_trait]
+impl Write for SealLog {
+    type Output = ();
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        let Self {
+            key,
+            offset,
+            length,
+            compressed,
+        } = self;
+        let attempt: i64 = sqlx::query_scalar(FIND_ATTEMPT)
+            .bind(key.job.to_string())
+            .bind(key.number)
+            .bind(key.fence)
+            .fetch_optional(&mut *scope.connection)
+            .await
+            .map_err(database)?
+            .ok_or(StoreError::LostClaim(key))?;
+        let replaced = sqlx::query(DELETE_CHUNKS)
+            .bind(attempt)
+            .bind(integer(offset))
+            .bind(integer(offset.saturating_add(length as u64)))
+            .fetch_all(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        if !covers(&replaced, offset, length)? {
+            return Err(StoreError::Conflict(format!(
+                "the log of job {} has no chunks that cover just {length} bytes from {offset} on",
+                key.job
+            )));
+        }
+        if length == 0 {
+            return Ok(());
+        }
+        insert_chunk(scope, attempt, offset, (length, true, compressed)).await
+    }
+}
+
+/// Whether the chunks reach from the offset just as far as the bytes that replace them. They have no gaps.
+fn covers(chunks: &[SqliteRow], offset: u64, length: usize) -> Result<bool, StoreError> {
+    let mut first = None;
+    let mut covered = 0;
+    for chunk in chunks {
+        let start: u64 = count(chunk, "start")?;
+        first = first.min(Some(start)).or(Some(start));
+        covered += count::<usize>(chunk, "length")?;
+    }
+    Ok(covered == length && first.is_none_or(|first| first == offset))
+}
+
+/// Adds task results.
+pub(super) struct RecordTasks {
+    pub(super) key: AttemptKey,
+    pub(super) first: u64,
+    pub(super) results: Vec<TaskResult>,
+}
+
+#[async_trait]
+impl Write for RecordTasks {
+    type Output = ();
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        let Self { key, first, results } = self;
+        let attempt = extend(scope, EXTEND_TASKS, key, first, results.len()).await?;
+        sqlx::query(INSERT_TASKS)
+            .bind(to_json(&results)?)
+            .bind(attempt)
+            .bind(integer(first))
+            .execute(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        scope.grew(key.job);
+        Ok(())
+    }
+}
+
+/// Moves the end of the log or of the tasks forward; fails if the claim is lost or the end is elsewhere.
+async fn extend(
+    scope: &mut Scope<'_>,
+    statement: &'static str,
+    key: AttemptKey,
+    from: u64,
+    by: usize,
+) -> Result<i64, StoreError> {
+    let row = sqlx::query(statement)
+        .bind(key.job.to_string())
+        .bind(key.number)
+        .bind(key.fence)
+        .bind(integer(from))
+        .bind(integer(by))
+        .fetch_optional(&mut *scope.connection)
+        .await
+        .map_err(database)?
+        .ok_or(StoreError::LostClaim(key))?;
+    get(&row, "id")
+}
+
+async fn insert_chunk(
+    scope: &mut Scope<'_>,
+    attempt: i64,
+    offset: u64,
+    (length, compressed, data): (usize, bool, Vec<u8>),
+) -> Result<(), StoreError> {
+    sqlx::query(INSERT_CHUNK)
+        .bind(attempt)
+        .bind(integer(offset))
+        .bind(integer(length))
+        .bind(compressed)
+        .bind(data)
+        .execute(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    Ok(())
+}

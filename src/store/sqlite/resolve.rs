@@ -1,0 +1,198 @@
+//! What the end of an episode, or of a waiting time, means for its jobs.
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteRow;
+
+use crate::domain::ids::{EpisodeId, JobId};
+use crate::domain::job::{JobStatus, Reason};
+use crate::domain::timestamp::Timestamp;
+use crate::store::StoreError;
+use crate::store::observe::FinishedJob;
+use crate::store::sqlite::insert::promote;
+use crate::store::sqlite::rows::{
+    between, database, get, ids, parsed, target, time_option, to_json, word, word_option,
+};
+use crate::store::sqlite::writer::{Scope, Write};
+
+const WITHDRAW_WAITING: &str = "
+    -- withdraw_waiting
+    UPDATE jobs INDEXED BY jobs_of_episode
+    SET    status = 'canceled', reason = 'resolved_meanwhile', finished_at = ?2, front = 0
+    FROM   json_each(?1) AS closed
+    WHERE  jobs.episode = closed.value ->> 'id' AND jobs.trigger_kind IN ('alert', 'ladder')
+    AND    jobs.status IN ('queued', 'awaiting_approval')
+    RETURNING id, target, playbook, route, status, reason, NULL AS healed_at, NULL AS episode_starts_at";
+
+const HEAL_VERIFYING: &str = "
+    -- heal_verifying
+    UPDATE jobs INDEXED BY jobs_of_episode
+    SET    status = 'succeeded', reason = 'healed', finished_at = ?2, healed_at = closed.value ->> 'ended_at',
+           front = 0
+    FROM   json_each(?1) AS closed
+    WHERE  jobs.episode = closed.value ->> 'id' AND jobs.status = 'verifying'
+    RETURNING id, target, playbook, route, status, reason, healed_at,
+              (SELECT starts_at FROM episodes WHERE episodes.id = jobs.episode) AS episode_starts_at";
+
+const HEAL_LATE: &str = "
+    -- heal_late
+    UPDATE jobs
+    SET    healed_at = closed.value ->> 'ended_at', healed_late = 1
+    FROM   json_each(?1) AS closed
+    WHERE  jobs.id = (SELECT ran.id
+                      FROM   jobs AS ran
+                      WHERE  ran.episode = closed.value ->> 'id' AND ran.attempts > 0
+                      AND    ran.parameters ->> 'check' = 0
+                      ORDER  BY ran.started_at DESC, ran.id DESC
+                      LIMIT  1)
+    AND    jobs.finished_at IS NOT NULL AND jobs.healed_at IS NULL
+    RETURNING id";
+
+const EXPIRE_WAITING: &str = "
+    -- expire_waiting
+    UPDATE jobs INDEXED BY jobs_expiring
+    SET    status = 'canceled', reason = 'expired', finished_at = ?1, front = 0
+    WHERE  status IN ('queued', 'awaiting_approval') AND attempts = 0 AND expires_at <= ?1
+    RETURNING id, target, playbook, route, status, reason, NULL AS healed_at, NULL AS episode_starts_at";
+
+const GIVE_UP_VERIFYING: &str = "
+    -- give_up_verifying
+    UPDATE jobs INDEXED BY jobs_verifying
+    SET    status = 'failed', reason = 'not_healed', finished_at = ?1, front = 0
+    WHERE  status = 'verifying' AND verify_until <= ?1
+    RETURNING id, target, playbook, route, status, reason, NULL AS healed_at, NULL AS episode_starts_at";
+
+const NOTE_ALL: &str = "
+    -- note_all
+    INSERT INTO job_events (job, at, event, actor, message)
+    SELECT value, ?2, ?3, 'healgate', ?4 FROM json_each(?1)";
+
+/// Ends what has waited too long.
+pub(super) struct SettleDue(pub(super) Timestamp);
+
+#[async_trait]
+impl Write for SettleDue {
+    type Output = Vec<JobId>;
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<Vec<JobId>, StoreError> {
+        settle_due(scope, self.0).await
+    }
+}
+
+/// Expires what waited too long, and gives up verifications whose time is over.
+pub(super) async fn settle_due(scope: &mut Scope<'_>, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
+    let mut settled = Vec::new();
+    for (statement, message) in [
+        (EXPIRE_WAITING, "expired: it waited longer than its route allows"),
+        (
+            GIVE_UP_VERIFYING,
+            "not healed: the alert did not resolve in the time that its route allows",
+        ),
+    ] {
+        let rows = sqlx::query(statement)
+            .bind(now.as_micros())
+            .fetch_all(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        settled.extend(conclude(scope, &rows, now, message).await?);
+    }
+    Ok(settled)
+}
+
+/// Applies the end of episodes to their jobs. What was due must be settled: a verification whose time is over is not
+/// saved by a resolve that comes later.
+pub(super) async fn resolve_jobs(
+    scope: &mut Scope<'_>,
+    closed: &[(EpisodeId, Timestamp)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if closed.is_empty() {
+        return Ok(());
+    }
+    let closed: Vec<Value> = closed
+        .iter()
+        .map(|(id, ended_at)| json!({ "id": id, "ended_at": ended_at.as_micros() }))
+        .collect();
+    let closed = to_json(&closed)?;
+    for (statement, message) in [
+        (WITHDRAW_WAITING, "withdrawn: the alert resolved before the job began"),
+        (HEAL_VERIFYING, "healed: the alert resolved in time"),
+    ] {
+        let rows = sqlx::query(statement)
+            .bind(&closed)
+            .bind(now.as_micros())
+            .fetch_all(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        conclude(scope, &rows, now, message).await?;
+    }
+    let late = sqlx::query(HEAL_LATE)
+        .bind(&closed)
+        .fetch_all(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    let late: Vec<JobId> = late.iter().map(|row| parsed(row, "id")).collect::<Result<_, _>>()?;
+    note_all(
+        scope,
+        &late,
+        now,
+        ("resolved", "the alert resolved after the job had finished"),
+    )
+    .await
+}
+
+/// Books the jobs that a statement finished: history, followers, and the next in line for their targets.
+pub(super) async fn conclude(
+    scope: &mut Scope<'_>,
+    rows: &[SqliteRow],
+    now: Timestamp,
+    message: &str,
+) -> Result<Vec<JobId>, StoreError> {
+    let mut targets = Vec::with_capacity(rows.len());
+    let mut jobs: Vec<JobId> = Vec::with_capacity(rows.len());
+    for row in rows {
+        jobs.push(parsed(row, "id")?);
+        targets.push(target(row)?);
+        scope.finished(finished(row)?);
+    }
+    note_all(scope, &jobs, now, ("finished", message)).await?;
+    if !targets.is_empty() {
+        promote(scope, &targets.iter().collect::<Vec<_>>()).await?;
+    }
+    Ok(jobs)
+}
+
+/// Of a row with `playbook`, `route`, `status`, `reason`, `healed_at` and `episode_starts_at`.
+pub(super) fn finished(row: &SqliteRow) -> Result<FinishedJob, StoreError> {
+    Ok(FinishedJob {
+        playbook: get(row, "playbook")?,
+        route: get(row, "route")?,
+        status: word(row, "status", JobStatus::parse)?,
+        reason: word_option(row, "reason", Reason::parse)?
+            .ok_or_else(|| StoreError::Database("a finished job has no reason".to_owned()))?,
+        time_to_heal: between(time_option(row, "episode_starts_at")?, time_option(row, "healed_at")?),
+    })
+}
+
+async fn note_all(
+    scope: &mut Scope<'_>,
+    jobs: &[JobId],
+    now: Timestamp,
+    (event, message): (&str, &str),
+) -> Result<(), StoreError> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    for job in jobs {
+        scope.touch(*job);
+    }
+    sqlx::query(NOTE_ALL)
+        .bind(ids(jobs)?)
+        .bind(now.as_micros())
+        .bind(event)
+        .bind(message)
+        .execute(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    Ok(())
+}

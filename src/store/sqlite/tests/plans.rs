@@ -1,0 +1,179 @@
+//! No statement reads a whole table that grows: SQLite says how it would go about each of them.
+
+use sqlx::{Row, SqliteConnection};
+
+use super::opened;
+use crate::domain::job::{JobStatus, Reason, Trigger};
+use crate::domain::timestamp::Timestamp;
+use crate::store::read::{JobFilter, PageRequest};
+use crate::store::sqlite::jobs::filtered;
+
+const SOURCES: &[&str] = &[
+    include_str!("../../sqlite.rs"),
+    include_str!("../accept.rs"),
+    include_str!("../alerts.rs"),
+    include_str!("../change.rs"),
+    include_str!("../claim.rs"),
+    include_str!("../finish.rs"),
+    include_str!("../history.rs"),
+    include_str!("../insert.rs"),
+    include_str!("../jobs.rs"),
+    include_str!("../ledger.rs"),
+    include_str!("../log.rs"),
+    include_str!("../resolve.rs"),
+];
+
+/// The statements of the adapter: constants whose first line is their name.
+fn statements() -> Vec<(&'static str, &'static str)> {
+    SOURCES
+        .iter()
+        .flat_map(|source| source.split(": &str = \"\n    -- ").skip(1))
+        .map(|rest| {
+            let text = rest.split("\";").next().unwrap();
+            text.split_once('\n').unwrap()
+        })
+        .collect()
+}
+
+async fn plan(connection: &mut SqliteConnection, sql: &str) -> Vec<String> {
+    let explain = format!("EXPLAIN QUERY PLAN {sql}");
+    sqlx::query(sqlx::AssertSqlSafe(explain))
+        .fetch_all(connection)
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.get::<String, _>("detail"))
+        .collect()
+}
+
+/// Whether a step of a plan reads all of something that grows: neither what was passed in nor what a search gave.
+fn reads_everything(step: &str) -> bool {
+    let passed = ["json_each", "wanted", "closed", "touched", "free", "(subquery"];
+    step.strip_prefix("SCAN ")
+        .is_some_and(|what| !passed.iter().any(|name| what.starts_with(name)))
+}
+
+#[tokio::test]
+async fn no_statement_reads_a_whole_table() {
+    // The first counts, along an index. The others name tables that refer to what they insert, which SQLite reads only
+    // if a reference to it is already broken.
+    let allowed = ["count_jobs", "open_episodes", "insert_jobs"];
+    let (_folder, mut opened) = opened().await;
+    let statements = statements();
+    assert!(statements.len() > 40, "{}", statements.len());
+    for (name, sql) in statements.into_iter().filter(|(name, _)| !allowed.contains(name)) {
+        let plan = plan(&mut opened.writer, sql).await;
+        assert!(!plan.iter().any(|step| reads_everything(step)), "{name}: {plan:#?}");
+    }
+}
+
+#[tokio::test]
+async fn the_statements_that_run_all_the_time_use_the_indexes_made_for_them() {
+    let (_folder, mut opened) = opened().await;
+    for (name, indexes) in [
+        ("claim", &["jobs_ready (run_at<?)"][..]),
+        (
+            "promote",
+            &["jobs_in_line (target=?)", "jobs_front_of_target (target=?)"],
+        ),
+        ("next_due", &["jobs_expiring", "jobs_verifying", "jobs_retrying"]),
+        ("expire_waiting", &["jobs_expiring (expires_at<?)"]),
+        ("give_up_verifying", &["jobs_verifying (verify_until<?)"]),
+        ("withdraw_waiting", &["jobs_of_episode (episode=?)"]),
+        ("heal_verifying", &["jobs_of_episode (episode=?)"]),
+        ("counted_jobs", &["jobs_of_episode (episode=?)"]),
+        ("active_runs", &["jobs_by_status (status=?)"]),
+        ("read_chunks", &["(attempt=? AND start>?)", "(attempt=? AND start<?)"]),
+        ("list_tasks", &["(attempt=? AND position>?)"]),
+        ("list_events", &["job_events_of_job (job=? AND id>?)"]),
+    ] {
+        let (_, sql) = statements().into_iter().find(|(known, _)| *known == name).unwrap();
+        let plan = plan(&mut opened.writer, sql).await;
+        for index in indexes {
+            assert!(
+                plan.iter().any(|step| step.contains(index)),
+                "{name}, {index}: {plan:#?}"
+            );
+        }
+        assert!(
+            !plan.iter().any(|step| name == "claim" && step.contains("ORDER BY")),
+            "{plan:#?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_jobs_with_any_one_filter_uses_its_index() {
+    let (_folder, mut opened) = opened().await;
+    for (filter, index) in filters() {
+        let page = PageRequest { limit: 50, after: None };
+        let query = filtered(&filter, &page, None);
+        let plan = plan(&mut opened.writer, query.sql().as_str()).await;
+        assert!(plan[1].contains(index), "{filter:?}: {plan:#?}");
+        // The rows of the page are found by their ids.
+        assert!(
+            plan.iter()
+                .any(|step| step == "SEARCH jobs USING INDEX sqlite_autoindex_jobs_1 (id=?)"),
+            "{plan:#?}"
+        );
+    }
+}
+
+fn only(set: impl Fn(&mut JobFilter)) -> JobFilter {
+    let mut filter = JobFilter::default();
+    set(&mut filter);
+    filter
+}
+
+fn filters() -> Vec<(JobFilter, &'static str)> {
+    let text = || vec!["a".to_owned()];
+    let time = Some(Timestamp::from_micros(1));
+    let two = || vec![JobStatus::Failed, JobStatus::Succeeded];
+    vec![
+        (only(|_| ()), "COVERING INDEX sqlite_autoindex_jobs_1"),
+        (
+            only(|jobs| jobs.status = vec![JobStatus::Failed]),
+            "COVERING INDEX jobs_by_status (status=?)",
+        ),
+        (
+            only(|jobs| jobs.status = two()),
+            "COVERING INDEX jobs_by_status (status=?)",
+        ),
+        (
+            only(|jobs| jobs.reason = vec![Reason::Healed]),
+            "COVERING INDEX jobs_by_reason (reason=?)",
+        ),
+        (
+            only(|jobs| jobs.playbook = text()),
+            "COVERING INDEX jobs_by_playbook (playbook=?)",
+        ),
+        (
+            only(|jobs| jobs.route = text()),
+            "COVERING INDEX jobs_by_route (route=?)",
+        ),
+        (
+            only(|jobs| jobs.target = text()),
+            "COVERING INDEX jobs_by_target (target=?)",
+        ),
+        (
+            only(|jobs| jobs.alertname = text()),
+            "COVERING INDEX jobs_by_alertname (alertname=?)",
+        ),
+        (
+            only(|jobs| jobs.fingerprint = text()),
+            "COVERING INDEX jobs_by_fingerprint (fingerprint=?)",
+        ),
+        (
+            only(|jobs| jobs.trigger = vec![Trigger::Alert]),
+            "COVERING INDEX jobs_by_trigger (trigger_kind=?)",
+        ),
+        (
+            only(|jobs| jobs.since = time),
+            "COVERING INDEX jobs_by_creation (created_at>?)",
+        ),
+        (
+            only(|jobs| jobs.until = time),
+            "COVERING INDEX jobs_by_creation (created_at<?)",
+        ),
+    ]
+}
