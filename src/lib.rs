@@ -1,6 +1,8 @@
 //! healgate: an Ansible-driven remediation gateway.
 
+pub mod catalog;
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod live;
 pub mod store;

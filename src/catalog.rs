@@ -1,0 +1,154 @@
+//! remediations.yml: playbooks and routes. Accepted as a whole or not at all; reads files, never runs them.
+
+mod host;
+mod playbook;
+mod route;
+mod scope;
+mod template;
+#[cfg(test)]
+mod tests;
+mod vars;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use playbook::{Overrides, Playbook};
+pub use scope::Scope;
+
+use crate::config::diagnostic::{Diagnostic, Diagnostics, Findings, Mark};
+use crate::config::fields::{Fields, Keys, Slot};
+use crate::config::{Settings, yaml};
+use crate::domain::route::Route;
+
+const KEYS: Keys = Keys {
+    known: &["playbooks", "routes"],
+    later: &[
+        "storm",
+        "heartbeats",
+        "heartbeat",
+        "secrets",
+        "silence",
+        "breaker",
+        "flap",
+        "approval",
+    ],
+};
+
+/// What healgate.yml gives to the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    /// The folder of healgate.yml, where relative paths begin.
+    pub base: PathBuf,
+    /// For playbooks that name none.
+    pub inventory: String,
+}
+
+impl From<&Settings> for Defaults {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            base: settings.base.clone(),
+            inventory: settings.ansible.inventory.clone(),
+        }
+    }
+}
+
+/// The playbooks and routes of one remediations.yml.
+#[derive(Debug)]
+pub struct Catalog {
+    routes: Vec<Route>,
+    playbooks: BTreeMap<String, Playbook>,
+    warnings: Vec<Diagnostic>,
+}
+
+impl Catalog {
+    /// Reads the file and checks everything in it. The error holds everything that is wrong.
+    pub fn load(file: &Path, defaults: &Defaults) -> Result<Self, Diagnostics> {
+        let (findings, text) = Findings::open(file)?;
+        let catalog = Self::read(&text, defaults, &findings);
+        let (catalog, warnings) = findings.conclude(catalog)?;
+        Ok(Self { warnings, ..catalog })
+    }
+
+    /// In the order of the file, which is the order in which they are tried.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// By name.
+    pub fn playbooks(&self) -> impl Iterator<Item = &Playbook> {
+        self.playbooks.values()
+    }
+
+    /// The playbook of that name.
+    pub fn playbook(&self, name: &str) -> Option<&Playbook> {
+        self.playbooks.get(name)
+    }
+
+    /// What the author of the file should know.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    fn read(text: &str, defaults: &Defaults, findings: &Findings) -> Option<Self> {
+        let Some(node) = yaml::parse(text, findings).ok()? else {
+            findings.error(&Mark::START, "the file is empty; it must have `playbooks` and `routes`");
+            return None;
+        };
+        let fields = Slot::root(&node, findings).fields(&KEYS)?;
+        if fields.get("playbooks").is_none() && fields.get("routes").is_none() {
+            findings.error(&node.at, "the file has neither `playbooks` nor `routes`");
+        }
+        let slots = fields.get("playbooks").map_or_else(Vec::new, |slot| slot.named());
+        let names: Vec<&str> = slots.iter().map(|(entry, _)| entry.key.as_str()).collect();
+        check_default_inventory(&slots, defaults);
+        let mut playbooks = BTreeMap::new();
+        for (entry, slot) in &slots {
+            if entry.key.trim().is_empty() {
+                findings.error(&entry.at, "the name of a playbook is empty");
+            }
+            if let Some(playbook) = Playbook::read(&entry.key, slot, defaults) {
+                playbooks.insert(entry.key.clone(), playbook);
+            }
+        }
+        Some(Self {
+            routes: read_routes(&fields, &names),
+            playbooks,
+            warnings: Vec::new(),
+        })
+    }
+}
+
+fn read_routes(fields: &Fields<'_>, playbooks: &[&str]) -> Vec<Route> {
+    let mut routes: Vec<Route> = Vec::new();
+    for slot in fields.get("routes").map_or_else(Vec::new, |slot| slot.items()) {
+        let Some(route) = route::read(&slot, playbooks) else {
+            continue;
+        };
+        let twin = routes
+            .iter()
+            .any(|other| !route.name.is_empty() && other.name == route.name);
+        if let (true, Some(name)) = (twin, slot.node.entry("name")) {
+            let message = format!("there is another route with the name {:?}", route.name);
+            slot.findings.error(&name.value.at, message);
+        }
+        routes.push(route);
+    }
+    routes
+}
+
+/// Said once, at the first playbook that needs it.
+fn check_default_inventory(slots: &[(&yaml::Entry, Slot<'_>)], defaults: &Defaults) {
+    let path = defaults.base.join(&defaults.inventory);
+    if defaults.inventory.contains(',') || path.exists() {
+        return;
+    }
+    let first = slots.iter().find(|(_, slot)| slot.node.entry("inventory").is_none());
+    if let Some((entry, slot)) = first {
+        let message = format!(
+            "`{}` needs an inventory: that of `ansible.inventory` does not exist: {}",
+            slot.path,
+            path.display()
+        );
+        slot.findings.error(&entry.at, message);
+    }
+}

@@ -1,0 +1,222 @@
+//! An entry of `routes`. Keys that are valid but do nothing yet are read, checked, and warned about.
+
+use crate::config::fields::{Fields, Keys, Slot, did_you_mean};
+use crate::config::yaml::Kind;
+use crate::domain::matcher::Matcher;
+use crate::domain::route::{Mode, Route};
+use crate::domain::span::Span;
+
+const KEYS: Keys = Keys {
+    known: &[
+        "name",
+        "matchers",
+        "playbook",
+        "mode",
+        "continue",
+        "cooldown",
+        "caps",
+        "retry",
+        "verify",
+        "otherwise",
+        "on_resolved",
+        "expires",
+        "again_after",
+        "notify",
+    ],
+    later: &[
+        "unless",
+        "precondition",
+        "breaker",
+        "flap",
+        "storm",
+        "approval",
+        "silence",
+        "heartbeat",
+        "secrets",
+    ],
+};
+const VERIFY: Keys = Keys {
+    known: &["resolved_within"],
+    later: &["query"],
+};
+const RETRY: Keys = Keys::of(&["attempts", "backoff", "max_backoff", "outcomes"]);
+const NOTIFY: Keys = Keys::of(&["to", "events"]);
+const RUN: Keys = Keys::of(&["run"]);
+
+const MODES: [(&str, Mode); 3] = [
+    ("auto", Mode::Auto),
+    ("approve", Mode::Approve),
+    ("observe", Mode::Observe),
+];
+const OUTCOMES: [(&str, ()); 4] = [("unreachable", ()), ("failed", ()), ("timed_out", ()), ("lost", ())];
+const EVENTS: [(&str, ()); 9] = [
+    ("failed", ()),
+    ("not_healed", ()),
+    ("exhausted", ()),
+    ("healed", ()),
+    ("awaiting_approval", ()),
+    ("lost", ()),
+    ("breaker_opened", ()),
+    ("storm", ()),
+    ("heartbeat_missed", ()),
+];
+
+const DEFAULT_EXPIRES: Span = Span::from_secs(3600);
+const NOT_YET: &str = "is read but not yet in force in this version";
+
+/// Reads a route; `playbooks` are the names that it may use. `None` after an error.
+pub(super) fn read(slot: &Slot<'_>, playbooks: &[&str]) -> Option<Route> {
+    let fields = slot.fields(&KEYS)?;
+    let name = fields.require("name").and_then(|slot| slot.text());
+    let matchers = fields.require("matchers").and_then(|slot| matchers(&slot));
+    let playbook = fields
+        .require("playbook")
+        .and_then(|slot| known_playbook(&slot, playbooks));
+    check_not_yet_in_force(&fields, playbooks);
+    let verify = fields.get("verify").and_then(|slot| slot.fields(&VERIFY));
+    let resolved_within = verify.and_then(|fields| fields.require("resolved_within"));
+    Some(Route {
+        name: name.unwrap_or_default().to_owned(),
+        matchers: matchers.unwrap_or_default(),
+        playbook: playbook.unwrap_or_default(),
+        mode: fields.word("mode", &MODES, Mode::Auto),
+        goes_on: fields.flag("continue", false),
+        resolved_within: resolved_within.and_then(|slot| slot.positive_span()),
+        expires: fields.positive_span("expires", DEFAULT_EXPIRES),
+        again_after: fields.get("again_after").and_then(|slot| slot.positive_span()),
+    })
+}
+
+fn matchers(slot: &Slot<'_>) -> Option<Vec<Matcher>> {
+    if let Kind::Scalar(_) = slot.node.kind
+        && !slot.node.is_null()
+    {
+        slot.error("must be a list, such as ['alertname=\"NginxDown\"']");
+        return None;
+    }
+    let items = slot.items();
+    let is_list = matches!(slot.node.kind, Kind::Sequence(_)) || slot.node.is_null();
+    if items.is_empty() && is_list {
+        slot.error("is empty: the route would match every alert; write at least one matcher");
+    }
+    Some(items.iter().filter_map(matcher).collect())
+}
+
+fn matcher(slot: &Slot<'_>) -> Option<Matcher> {
+    let text = slot.text()?;
+    match Matcher::parse(text) {
+        Ok(matcher) => Some(matcher),
+        Err(error) => {
+            slot.error_inside(error.offset, &format!("is no valid matcher: {}", error.message));
+            None
+        }
+    }
+}
+
+fn known_playbook(slot: &Slot<'_>, playbooks: &[&str]) -> Option<String> {
+    let name = slot.text()?;
+    if !playbooks.contains(&name) {
+        let hint = did_you_mean(name, playbooks);
+        slot.error(&format!(
+            "names the playbook {name:?}, which is not under `playbooks`{hint}"
+        ));
+    }
+    Some(name.to_owned())
+}
+
+fn check_not_yet_in_force(fields: &Fields<'_>, playbooks: &[&str]) {
+    if let Some(slot) = fields.get("cooldown")
+        && slot.span().is_some_and(|span| span != Span::default())
+    {
+        slot.warn(NOT_YET);
+    }
+    if let Some(slot) = fields.get("caps") {
+        let caps = slot.items();
+        for cap in &caps {
+            check_cap(cap);
+        }
+        if !caps.is_empty() {
+            slot.warn(NOT_YET);
+        }
+    }
+    if let Some(slot) = fields.get("retry") {
+        check_retry(&slot);
+    }
+    if let Some(slot) = fields.get("otherwise") {
+        let rungs = slot.items();
+        for rung in &rungs {
+            let _known = known_playbook(rung, playbooks);
+        }
+        if !rungs.is_empty() {
+            slot.warn(NOT_YET);
+        }
+    }
+    if let Some(slot) = fields.get("on_resolved") {
+        check_on_resolved(&slot, playbooks);
+    }
+    if let Some(slot) = fields.get("notify") {
+        check_notify(&slot);
+    }
+}
+
+/// `3 per 1h`.
+fn check_cap(slot: &Slot<'_>) {
+    let Some(text) = slot.raw("a cap such as 3 per 1h") else {
+        return;
+    };
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let valid = match words[..] {
+        [count, "per", window] => {
+            count.parse::<u32>().is_ok_and(|count| count > 0)
+                && window.parse::<Span>().is_ok_and(|window| window != Span::default())
+        }
+        _ => false,
+    };
+    if !valid {
+        slot.error(&format!(
+            "must be a number of jobs per duration, such as 3 per 1h, not {text:?}"
+        ));
+    }
+}
+
+fn check_retry(slot: &Slot<'_>) {
+    let Some(fields) = slot.fields(&RETRY) else { return };
+    let attempts = fields.get("attempts").and_then(|slot| slot.count(1..=100));
+    let backoff = fields.get("backoff").and_then(|slot| slot.span());
+    if let Some(slot) = fields.get("max_backoff")
+        && let Some(max) = slot.span()
+        && backoff.is_some_and(|backoff| backoff > max)
+    {
+        slot.error("is shorter than `backoff`");
+    }
+    for outcome in fields.get("outcomes").map_or_else(Vec::new, |slot| slot.items()) {
+        let _known = outcome.word(&OUTCOMES);
+    }
+    if attempts.is_some_and(|attempts| attempts > 1) {
+        slot.warn(NOT_YET);
+    }
+}
+
+fn check_on_resolved(slot: &Slot<'_>, playbooks: &[&str]) {
+    if let Kind::Mapping(_) = slot.node.kind {
+        let run = slot.fields(&RUN).and_then(|fields| fields.require("run"));
+        let _known = run.and_then(|slot| known_playbook(&slot, playbooks));
+        slot.warn(NOT_YET);
+        return;
+    }
+    // `true` stands for "has no effect yet".
+    if slot.word(&[("ignore", false), ("cancel", true)]) == Some(true) {
+        slot.warn(NOT_YET);
+    }
+}
+
+fn check_notify(slot: &Slot<'_>) {
+    let Some(fields) = slot.fields(&NOTIFY) else { return };
+    if let Some(to) = fields.require("to") {
+        let _names = to.texts();
+    }
+    for event in fields.get("events").map_or_else(Vec::new, |slot| slot.items()) {
+        let _known = event.word(&EVENTS);
+    }
+    slot.warn(NOT_YET);
+}

@@ -1,0 +1,178 @@
+//! The section `auth`: who may do what. Holds hashes of tokens, never a token.
+
+use std::fmt;
+
+use crate::config::diagnostic::Mark;
+use crate::config::fields::{Fields, Keys, Slot};
+use crate::config::server::Server;
+use crate::config::yaml::Kind;
+
+pub(super) const KEYS: Keys = Keys::of(&["allow_anonymous", "public_metrics", "tokens"]);
+const TOKEN_KEYS: Keys = Keys::of(&["name", "role", "sha256"]);
+
+/// Who is let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Auth {
+    /// Everyone may post webhooks and read.
+    pub allow_anonymous: bool,
+    /// `/metrics` needs no token.
+    pub public_metrics: bool,
+    pub tokens: Vec<Token>,
+}
+
+/// A token that is let in, known by its hash.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Named in the events of what it changes.
+    pub name: String,
+    pub role: Role,
+    /// Of the token's text.
+    pub sha256: [u8; 32],
+}
+
+/// Without the hash: what is logged need not help anybody to guess.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("name", &self.name)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a token may do. `Sender` posts webhooks, no more. `Viewer` reads, `Operator` also acts on jobs, `Admin` also
+/// reloads and posts webhooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    Sender,
+    Viewer,
+    Operator,
+    Admin,
+}
+
+impl Role {
+    /// The roles with their names in the configuration.
+    pub const WORDS: [(&'static str, Self); 4] = [
+        ("sender", Self::Sender),
+        ("viewer", Self::Viewer),
+        ("operator", Self::Operator),
+        ("admin", Self::Admin),
+    ];
+
+    /// The role of that name.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::WORDS
+            .into_iter()
+            .find(|(name, _)| *name == word)
+            .map(|(_, role)| role)
+    }
+
+    /// As in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sender => "sender",
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Auth {
+    pub(super) fn read(fields: &Fields<'_>) -> Self {
+        let slots = fields.get("tokens").map_or_else(Vec::new, |slot| slot.items());
+        let mut tokens: Vec<Token> = Vec::new();
+        for slot in slots {
+            if let Some(token) = read_token(&slot, &tokens) {
+                tokens.push(token);
+            }
+        }
+        Self {
+            allow_anonymous: fields.flag("allow_anonymous", false),
+            public_metrics: fields.flag("public_metrics", false),
+            tokens,
+        }
+    }
+
+    /// Others may only reach the gateway if it can tell who they are, or was told that it need not. `settings` are
+    /// the fields of the whole file.
+    pub(super) fn guard(&self, server: &Server, settings: &Fields<'_>) {
+        let entry = |section: &str, key: &str| settings.get(section).and_then(|slot| slot.node.entry(key));
+        // Tokens that could not be read have errors of their own.
+        let no_tokens = entry("auth", "tokens").is_none_or(|entry| match &entry.value.kind {
+            Kind::Sequence(items) => items.is_empty(),
+            Kind::Scalar(_) | Kind::Mapping(_) => entry.value.is_null(),
+        });
+        if server.is_loopback() || !no_tokens || self.allow_anonymous {
+            return;
+        }
+        let message = format!(
+            "`server.listen` lets other machines reach {}, but `auth.tokens` is empty: make a token with `healgate \
+             token new`, listen on 127.0.0.1, or set `auth.allow_anonymous: true`",
+            server.listen
+        );
+        let at = entry("server", "listen").map_or(&Mark::START, |entry| &entry.value.at);
+        settings.findings.error(at, message);
+    }
+}
+
+fn read_token(slot: &Slot<'_>, others: &[Token]) -> Option<Token> {
+    let fields = slot.fields(&TOKEN_KEYS)?;
+    let name = fields.require("name");
+    let role = fields.require("role").and_then(|slot| slot.word(&Role::WORDS));
+    let sha256 = fields.require("sha256").and_then(|slot| read_sha256(&slot, others));
+    let name = name.and_then(|slot| read_name(&slot, others));
+    Some(Token {
+        name: name?,
+        role: role?,
+        sha256: sha256?,
+    })
+}
+
+/// Whether a token may have this name; the error says what is wrong with it.
+pub(crate) fn check_token_name(name: &str) -> Result<(), String> {
+    if matches!(name, "anonymous" | "healgate") {
+        return Err(format!("must not be {name:?}, which events use for what no token did"));
+    }
+    if name.trim().is_empty() || name.contains(|c: char| c.is_control() || c == '"' || c == '\\') {
+        return Err("must be a text without quotes, backslashes and control characters".to_owned());
+    }
+    Ok(())
+}
+
+fn read_name(slot: &Slot<'_>, others: &[Token]) -> Option<String> {
+    let name = slot.text()?;
+    if let Err(problem) = check_token_name(name) {
+        slot.error(&problem);
+        return None;
+    }
+    if others.iter().any(|other| other.name == name) {
+        slot.error(&format!("must be a name of its own: there is another token {name:?}"));
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+/// Reads the characters as they stand: YAML takes some hashes for numbers.
+fn read_sha256(slot: &Slot<'_>, others: &[Token]) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    let raw = slot.raw("the 64 hexadecimal digits of a SHA-256")?;
+    if hex::decode_to_slice(raw.trim(), &mut hash).is_err() {
+        slot.error("must be the 64 hexadecimal digits of a SHA-256; `healgate token new` prints them");
+        return None;
+    }
+    if let Some(other) = others.iter().find(|other| other.sha256 == hash) {
+        slot.error(&format!(
+            "is that of the token {:?} too; each token needs its own",
+            other.name
+        ));
+        return None;
+    }
+    Some(hash)
+}

@@ -1,0 +1,355 @@
+use std::fs;
+
+use super::*;
+use crate::domain::span::Span;
+
+const HASH: &str = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8";
+
+fn load_with(text: &str, environment: &[(&str, &str)]) -> Result<Settings, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("healgate.yml");
+    fs::write(&file, text).unwrap();
+    fs::write(folder.path().join("ansible.cfg"), "").unwrap();
+    let environment: Vec<(String, String)> = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    Settings::load(&file, &environment)
+        .map_err(|errors| errors.to_string().replace(&format!("{}/", folder.path().display()), ""))
+}
+
+fn load(text: &str) -> Settings {
+    load_with(text, &[]).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn errors(text: &str) -> String {
+    load_with(text, &[]).expect_err("the file should be refused")
+}
+
+#[test]
+fn an_empty_file_means_the_defaults_of_the_contract() {
+    let settings = load("");
+    assert!(settings.base.is_absolute());
+    assert_eq!(settings.server.listen.to_string(), "127.0.0.1:8750");
+    assert_eq!(settings.server.external_url, "http://localhost:8750");
+    assert_eq!(settings.database.path, settings.base.join("var/healgate.db"));
+    assert_eq!(settings.data_dir, settings.base.join("var"));
+    assert_eq!(settings.remediations, settings.base.join("remediations.yml"));
+    assert_eq!(
+        settings.ansible,
+        Ansible {
+            command: settings.base.join(".venv/bin/ansible-playbook"),
+            inventory: "inventory/hosts.yml".to_owned(),
+            config_file: None,
+            warm: Warm::Auto,
+        }
+    );
+    assert_eq!(
+        settings.worker,
+        Worker {
+            slots: 4,
+            drain_timeout: Span::from_secs(300),
+            on_shutdown: OnShutdown::Leave,
+        }
+    );
+    assert_eq!(
+        (settings.retention.jobs.to_string(), settings.retention.logs.to_string()),
+        ("90d".to_owned(), "30d".to_owned())
+    );
+    assert_eq!((settings.auth.tokens.len(), settings.auth.allow_anonymous), (0, false));
+    assert_eq!((settings.notifiers.len(), settings.warnings.len()), (0, 0));
+}
+
+#[test]
+fn the_example_of_the_contract_is_read() {
+    let settings = load(&format!(
+        "server:\n  listen: 127.0.0.1:8750\n  external_url: http://localhost:8750/\ndatabase:\n  url: sqlite:///srv/h.db\n\
+         data_dir: var\nremediations: remediations.yml\nansible:\n  command: ansible-playbook\n  inventory: inventory/hosts.yml\n\
+         \x20 config_file: ansible.cfg\n  warm: never\nworker:\n  slots: 2\n  drain_timeout: 0s\n  on_shutdown: stop\n\
+         auth:\n  allow_anonymous: false\n  tokens:\n    - name: alertmanager\n      role: sender\n      sha256: {HASH}\n\
+         retention: {{ jobs: 90d, logs: 30d }}\nnotifiers:\n  - name: ops\n    slack: {{ url_file: /run/secrets/slack }}\n"
+    ));
+    assert_eq!(settings.server.external_url, "http://localhost:8750");
+    assert_eq!(settings.database.path, Path::new("/srv/h.db"));
+    assert_eq!(settings.ansible.command, Path::new("ansible-playbook"));
+    assert_eq!(settings.ansible.config_file, Some(settings.base.join("ansible.cfg")));
+    assert_eq!(settings.worker.on_shutdown, OnShutdown::Stop);
+    assert_eq!(hex::encode(settings.auth.tokens[0].sha256), HASH);
+    assert_eq!(settings.notifiers[0].channel, Channel::Slack);
+    let warnings: Vec<&str> = settings.warnings.iter().map(|w| w.message.as_str()).collect();
+    assert_eq!(warnings, ["`notifiers` are read but not yet in force in this version"]);
+}
+
+#[test]
+fn roles_are_ordered() {
+    assert!(Role::Sender < Role::Viewer && Role::Viewer < Role::Operator && Role::Operator < Role::Admin);
+}
+
+#[test]
+fn the_environment_goes_over_the_file() {
+    let settings = load_with(
+        "server: {listen: 127.0.0.1:1, external_url: http://a}\nworker: {slots: 2}",
+        &[
+            ("HEALGATE__SERVER__LISTEN", "[::1]:9"),
+            ("HEALGATE__DATA_DIR", "elsewhere"),
+            ("HEALGATE__AUTH__PUBLIC_METRICS", "true"),
+            ("HEALGATE__WORKER__SLOTS", "7"),
+            ("HEALGATE__ANSIBLE__INVENTORY", "5"),
+            ("HEALGATE_URL", "http://elsewhere"),
+            ("HEALGATE_TOKEN", "hg_x"),
+            ("OTHER__SERVER__LISTEN", "x"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(settings.server.listen.to_string(), "[::1]:9");
+    assert_eq!(settings.server.external_url, "http://a");
+    assert_eq!(settings.data_dir, settings.base.join("elsewhere"));
+    assert_eq!((settings.worker.slots, settings.auth.public_metrics), (7, true));
+    assert_eq!(settings.ansible.inventory, "5");
+}
+
+#[test]
+fn the_environment_reaches_into_lists() {
+    let tokens = [
+        ("HEALGATE__AUTH__TOKENS[0]__NAME", "a"),
+        ("HEALGATE__AUTH__TOKENS[0]__ROLE", "admin"),
+        ("HEALGATE__AUTH__TOKENS[0]__SHA256", HASH),
+    ];
+    assert_eq!(load_with("", &tokens).unwrap().auth.tokens[0].name, "a");
+    let file = format!("auth: {{tokens: [{{name: b, role: viewer, sha256: {HASH}}}]}}");
+    assert_eq!(
+        load_with(&file, &tokens[1..2]).unwrap().auth.tokens[0].role,
+        Role::Admin
+    );
+    insta::assert_snapshot!(load_with("", &tokens[..1]).unwrap_err(), @r#"
+    HEALGATE__AUTH__TOKENS[0]: `auth.tokens[0].role` is missing
+
+    HEALGATE__AUTH__TOKENS[0]: `auth.tokens[0].sha256` is missing
+    "#);
+}
+
+#[test]
+fn errors_from_the_environment_name_the_variable() {
+    let errors = load_with(
+        "worker: {slots: 2}",
+        &[
+            ("HEALGATE__SERVER__LISTN", "x"),
+            ("HEALGATE__WORKER__SLOTS", "many"),
+            ("HEALGATE__SERVER__LISTEN", "0.0.0.0:80"),
+            ("HEALGATE__RETENTION", "x"),
+            ("HEALGATE__DATA_DIR", ""),
+        ],
+    )
+    .unwrap_err();
+    insta::assert_snapshot!(errors, @r#"
+    HEALGATE__SERVER__LISTN: unknown key `server.listn` (did you mean `listen`?); allowed here: listen, external_url
+
+    HEALGATE__SERVER__LISTEN: `server.listen` lets other machines reach 0.0.0.0:80, but `auth.tokens` is empty: make a token with `healgate token new`, listen on 127.0.0.1, or set `auth.allow_anonymous: true`
+
+    HEALGATE__DATA_DIR: `data_dir` has no value; it must be a text
+
+    HEALGATE__WORKER__SLOTS: `worker.slots` must be a whole number from 1 to 1000, not "many"
+
+    HEALGATE__RETENTION: `retention` must be a mapping of keys to values
+    "#);
+}
+
+#[test]
+fn everything_wrong_is_reported_at_once_with_its_place() {
+    insta::assert_snapshot!(errors(
+        "server:\n  listn: x\n  listen: localhost\n  external_url: localhost\ndatabase: {url: postgres://u:secret@h/db}\n\
+         data_dir: [x]\nansible: {config_file: gone.cfg, warm: always}\nworker: {slots: 0, drain_timeout: 5, on_shutdown: wait}\n\
+         auth: {allow_anonymous: yes}\nretention: 90d\nnotifier: []\nsecrets: {}\n"
+    ), @r#"
+    healgate.yml:2:3: unknown key `server.listn` (did you mean `listen`?); allowed here: listen, external_url
+        listn: x
+        ^
+
+    healgate.yml:3:11: `server.listen` must be an IP address and a port such as 127.0.0.1:8750 or [::1]:8750, not "localhost"
+        listen: localhost
+                ^
+
+    healgate.yml:4:17: `server.external_url` must be a URL such as https://healgate.example.org, not "localhost"
+        external_url: localhost
+                      ^
+
+    healgate.yml:5:17: `database.url` names PostgreSQL, which is not supported by this version; write sqlite://var/healgate.db
+      database: {url: postgres://u:secret@h/db}
+                      ^
+
+    healgate.yml:6:11: `data_dir` is a list; it must be a text
+      data_dir: [x]
+                ^
+
+    healgate.yml:7:24: `ansible.config_file` names a file that does not exist: gone.cfg
+      ansible: {config_file: gone.cfg, warm: always}
+                             ^
+
+    healgate.yml:7:40: `ansible.warm` must be one of auto, never, not "always"
+      ansible: {config_file: gone.cfg, warm: always}
+                                             ^
+
+    healgate.yml:8:17: `worker.slots` must be a whole number from 1 to 1000, not "0"
+      worker: {slots: 0, drain_timeout: 5, on_shutdown: wait}
+                      ^
+
+    healgate.yml:8:35: `worker.drain_timeout` is wrong: "5" is not a duration: write a number and a unit, such as 30s, 5m, 1h or 7d
+      worker: {slots: 0, drain_timeout: 5, on_shutdown: wait}
+                                        ^
+
+    healgate.yml:8:51: `worker.on_shutdown` must be one of leave, stop, not "wait"
+      worker: {slots: 0, drain_timeout: 5, on_shutdown: wait}
+                                                        ^
+
+    healgate.yml:9:25: `auth.allow_anonymous` must be true or false, not "yes"
+      auth: {allow_anonymous: yes}
+                              ^
+
+    healgate.yml:10:12: `retention` must be a mapping of keys to values
+      retention: 90d
+                 ^
+
+    healgate.yml:11:1: unknown key `notifier` (did you mean `notifiers`?); allowed here: server, database, data_dir, remediations, ansible, worker, auth, retention, notifiers
+      notifier: []
+      ^
+
+    healgate.yml:12:1: `secrets` is not supported by this version
+      secrets: {}
+      ^
+    "#);
+}
+
+#[test]
+fn tokens_are_checked() {
+    insta::assert_snapshot!(errors(&format!(
+        "auth:\n  tokens:\n    - {{name: a, role: sender, sha256: {HASH}}}\n    - {{name: a, role: root, sha256: 5e88}}\n\
+         \x20   - {{name: b, role: viewer, sha256: {HASH}}}\n    - {{name: anonymous}}\n"
+    )), @r#"
+    healgate.yml:4:14: `auth.tokens[1].name` must be a name of its own: there is another token "a"
+          - {name: a, role: root, sha256: 5e88}
+                   ^
+
+    healgate.yml:4:23: `auth.tokens[1].role` must be one of sender, viewer, operator, admin, not "root"
+          - {name: a, role: root, sha256: 5e88}
+                            ^
+
+    healgate.yml:4:37: `auth.tokens[1].sha256` must be the 64 hexadecimal digits of a SHA-256; `healgate token new` prints them
+          - {name: a, role: root, sha256: 5e88}
+                                          ^
+
+    healgate.yml:5:39: `auth.tokens[2].sha256` is that of the token "a" too; each token needs its own
+          - {name: b, role: viewer, sha256: 5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8}
+                                            ^
+
+    healgate.yml:6:7: `auth.tokens[3].role` is missing
+          - {name: anonymous}
+            ^
+
+    healgate.yml:6:7: `auth.tokens[3].sha256` is missing
+          - {name: anonymous}
+            ^
+
+    healgate.yml:6:14: `auth.tokens[3].name` must not be "anonymous", which events use for what no token did
+          - {name: anonymous}
+                   ^
+    "#);
+}
+
+#[test]
+fn a_hash_that_yaml_takes_for_a_number_is_read_as_it_stands() {
+    for hash in [
+        "1".repeat(64),
+        format!("1e{}", "7".repeat(62)),
+        format!("0{}", "1".repeat(63)),
+    ] {
+        let settings = load(&format!("auth: {{tokens: [{{name: a, role: admin, sha256: {hash}}}]}}"));
+        assert_eq!(hex::encode(settings.auth.tokens[0].sha256), hash);
+    }
+}
+
+#[test]
+fn other_machines_are_let_in_only_with_tokens_or_when_asked_for() {
+    insta::assert_snapshot!(errors("server:\n  listen: 0.0.0.0:8750\n"), @r#"
+    healgate.yml:2:11: `server.listen` lets other machines reach 0.0.0.0:8750, but `auth.tokens` is empty: make a token with `healgate token new`, listen on 127.0.0.1, or set `auth.allow_anonymous: true`
+        listen: 0.0.0.0:8750
+                ^
+    "#);
+    load("server: {listen: '0.0.0.0:8750'}\nauth: {allow_anonymous: true}");
+    load(&format!(
+        "server: {{listen: '[::]:8750'}}\nauth: {{tokens: [{{name: a, role: admin, sha256: {HASH}}}]}}"
+    ));
+    load("server: {listen: '[::ffff:127.0.0.1]:8750'}");
+}
+
+#[test]
+fn database_urls_are_paths_of_sqlite_files() {
+    for url in [
+        "sqlite://",
+        "sqlite::memory:",
+        "sqlite://a?mode=ro",
+        "mysql://x",
+        "var/x.db",
+        "sqlite://var/",
+    ] {
+        assert!(
+            errors(&format!("database: {{url: '{url}'}}")).contains("must be sqlite://"),
+            "{url}"
+        );
+    }
+}
+
+#[test]
+fn notifiers_are_checked() {
+    insta::assert_snapshot!(errors(
+        "notifiers:\n  - {name: a, slack: {url: x}, email: {}}\n  - {slack: {url: x, url_file: y}}\n\
+         \x20 - {name: c, webhook: {secret: x, tokn: y}}\n  - {name: c, email: {to: x}}\n  - {name: c, email: {to: x}}\n"
+    ), @r#"
+    healgate.yml:2:3: warning: `notifiers` are read but not yet in force in this version
+        - {name: a, slack: {url: x}, email: {}}
+        ^
+
+    healgate.yml:2:5: `notifiers[0]` must have exactly one of slack, webhook, email
+        - {name: a, slack: {url: x}, email: {}}
+          ^
+
+    healgate.yml:3:5: `notifiers[1].name` is missing
+        - {slack: {url: x, url_file: y}}
+          ^
+
+    healgate.yml:3:32: `notifiers[1].slack.url_file` stands beside `url`; only one of them can be in force
+        - {slack: {url: x, url_file: y}}
+                                     ^
+
+    healgate.yml:4:24: `notifiers[2].webhook.url` is missing
+        - {name: c, webhook: {secret: x, tokn: y}}
+                             ^
+
+    healgate.yml:4:36: unknown key `notifiers[2].webhook.tokn`; allowed here: url, url_file, secret, secret_file
+        - {name: c, webhook: {secret: x, tokn: y}}
+                                         ^
+
+    healgate.yml:5:5: `notifiers[3]` has the name "c", which another notifier has
+        - {name: c, email: {to: x}}
+          ^
+
+    healgate.yml:6:5: `notifiers[4]` has the name "c", which another notifier has
+        - {name: c, email: {to: x}}
+          ^
+    "#);
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let error = Settings::load(Path::new("no/such.yml"), &[]).unwrap_err().to_string();
+    insta::assert_snapshot!(error, @"no/such.yml:1:1: the file cannot be read: No such file or directory (os error 2)");
+}
+
+#[test]
+fn a_file_that_is_no_mapping_or_no_yaml_is_refused() {
+    insta::assert_snapshot!(errors("- a\n"), @r#"
+    healgate.yml:1:1: the file must be a mapping of keys to values
+      - a
+      ^
+    "#);
+    insta::assert_snapshot!(errors("server: {\n"), @"healgate.yml:2:1: this is not YAML: while parsing a node, did not find expected node content");
+}
