@@ -1,5 +1,6 @@
 //! healgate: an Ansible-driven remediation gateway.
 
+pub mod ansible;
 pub mod catalog;
 pub mod clock;
 pub mod config;

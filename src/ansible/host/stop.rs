@@ -1,0 +1,181 @@
+//! Ends a run: Ansible first and politely, then all that its unfinished tasks began. Spares what ended tasks left.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal};
+
+use crate::ansible::events::{EventReader, Progress};
+use crate::ansible::host::raw;
+use crate::ansible::host::tree::{Doomed, Identity, Process};
+use crate::ansible::rundir::{Killed, Order, RunDir, Stop};
+
+/// How often to look while there is still time, and when there is none.
+const CALM: Duration = Duration::from_millis(100);
+const QUICK: Duration = Duration::from_millis(10);
+
+/// Between the last request and the end of all requests.
+const LAST_CHANCE: Duration = Duration::from_secs(1);
+
+/// More would not fit into the status.
+const MOST_NAMED: usize = 100;
+
+/// A stop under way.
+#[derive(Debug)]
+pub(super) struct Stopping {
+    stop: Stop,
+    play: Pid,
+    doomed: Doomed,
+    events: EventReader,
+    progress: Progress,
+    /// When Ansible is interrupted once more, should it have swallowed the first time.
+    remind_at: Option<Instant>,
+    terminate_at: Instant,
+    kill_at: Instant,
+    terminated: HashSet<Identity>,
+    hit: HashSet<Identity>,
+    unreachable: HashSet<Identity>,
+    killed: Vec<Killed>,
+    out_of_reach: Vec<Killed>,
+    /// When to look again.
+    look_at: Instant,
+    /// How often in a row nothing was found alive: one look at /proc is no snapshot.
+    empty_looks: u32,
+}
+
+impl Stopping {
+    /// Looks what is below the play, and interrupts Ansible. Its own clean-up runs then, it ends its workers and exits
+    /// with 99.
+    pub(super) fn begin(stop: Stop, order: &Order, play: Pid, now: Instant) -> Self {
+        let grace = if stop.urgent { Duration::ZERO } else { order.grace };
+        let mut doomed = Doomed::new(raw(getpid()), raw(play), &order.marker);
+        doomed.grow(None);
+        // Not reaped yet, so the pid is still its own.
+        let _ = kill_process(play, Signal::INT);
+        Self {
+            stop,
+            play,
+            doomed,
+            events: EventReader::default(),
+            progress: Progress::default(),
+            remind_at: Some(now + grace / 2),
+            terminate_at: now + grace,
+            kill_at: now + grace + LAST_CHANCE,
+            terminated: HashSet::new(),
+            hit: HashSet::new(),
+            unreachable: HashSet::new(),
+            killed: Vec::new(),
+            out_of_reach: Vec::new(),
+            look_at: now,
+            empty_looks: 0,
+        }
+    }
+
+    /// Somebody cannot wait.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        self.terminate_at = self.terminate_at.min(now);
+        self.kill_at = self.kill_at.min(now + LAST_CHANCE);
+        self.look_at = now;
+    }
+
+    /// Does what is due; also before its time when a child has ended.
+    pub(super) fn step(&mut self, run: &RunDir, play_lives: bool, child_ended: bool) {
+        let now = Instant::now();
+        // Output that streams in must not make us look at every process each time.
+        if now < self.look_at && !child_ended {
+            return;
+        }
+        while self.events.follow(run, &mut self.progress).unwrap_or(false) {}
+        let mut alive = self.doomed.grow(Some(&self.progress));
+        alive.retain(|process| !self.unreachable.contains(&process.identity()));
+        self.empty_looks = if alive.is_empty() && !play_lives {
+            self.empty_looks + 1
+        } else {
+            0
+        };
+        if play_lives && self.remind_at.is_some_and(|at| now >= at) {
+            self.remind_at = None;
+            let _ = kill_process(self.play, Signal::INT);
+        }
+        if now >= self.kill_at {
+            alive.iter().for_each(|process| self.kill(process));
+        } else if !play_lives || now >= self.terminate_at {
+            alive.iter().for_each(|process| self.terminate(process));
+        }
+        let is_late = now >= self.kill_at || self.empty_looks > 0;
+        self.look_at = now + if is_late { QUICK } else { CALM };
+    }
+
+    /// Once each; it has until the end of the grace to clean up.
+    fn terminate(&mut self, process: &Process) {
+        if self.terminated.insert(process.identity()) {
+            self.send(process, Signal::TERM);
+            // A process that was halted could not obey.
+            self.send(process, Signal::CONT);
+        }
+    }
+
+    fn kill(&mut self, process: &Process) {
+        if self.send(process, Signal::KILL) && self.hit.insert(process.identity()) {
+            note(&mut self.killed, process);
+        }
+    }
+
+    /// Whether the process can be signaled. Another user's cannot (a task may become root while the gateway is not), and
+    /// waiting for it would be for ever.
+    fn send(&mut self, process: &Process, signal: Signal) -> bool {
+        let permitted = send(process, signal) != Err(rustix::io::Errno::PERM);
+        if !permitted && self.unreachable.insert(process.identity()) {
+            note(&mut self.out_of_reach, process);
+        }
+        permitted
+    }
+
+    /// How long until `step` is due again.
+    pub(super) fn pace(&self) -> Duration {
+        self.look_at.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether nothing is left that must end.
+    pub(super) fn is_over(&self) -> bool {
+        self.empty_looks >= 2
+    }
+
+    pub(super) fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    pub(super) fn killed(&self) -> &[Killed] {
+        &self.killed
+    }
+
+    pub(super) fn out_of_reach(&self) -> &[Killed] {
+        &self.out_of_reach
+    }
+
+    pub(super) fn into_parts(self) -> (Stop, Vec<Killed>) {
+        (self.stop, self.killed)
+    }
+}
+
+fn note(list: &mut Vec<Killed>, process: &Process) {
+    if list.len() < MOST_NAMED {
+        list.push(Killed {
+            pid: process.pid,
+            name: process.name.clone(),
+        });
+    }
+}
+
+/// Sends the signal to exactly this process, never to a later one with the same pid.
+pub(crate) fn send(process: &Process, signal: Signal) -> rustix::io::Result<()> {
+    let Some(pid) = Pid::from_raw(process.pid) else {
+        return Err(rustix::io::Errno::SRCH);
+    };
+    let handle = pidfd_open(pid, PidfdFlags::empty())?;
+    // The handle is of whoever has the pid now; from here on it cannot change hands.
+    if Process::read(process.pid).is_none_or(|now| now.started != process.started) {
+        return Err(rustix::io::Errno::SRCH);
+    }
+    pidfd_send_signal(handle, signal)
+}

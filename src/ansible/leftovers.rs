@@ -1,0 +1,71 @@
+//! Ends what a run left behind whose host was killed: the play gets a signal from the kernel, what its workers began
+//! does not. Found by the marks that every process of a run carries.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::ansible::events::{EventReader, Progress};
+use crate::ansible::host::stop::send;
+use crate::ansible::host::tree::{Identity, Mark, Process, processes};
+use crate::ansible::host::wakes::pause;
+use crate::ansible::rundir::{Killed, RunDir};
+
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+impl RunDir {
+    /// Kills all that unfinished tasks of a vanished run began, and Ansible itself. Returns when none of it lives, or
+    /// after `patience`. Blocks its thread.
+    pub fn end_leftovers(&self, patience: Duration) -> io::Result<Vec<Killed>> {
+        let marker = self.order()?.marker;
+        let (mut events, mut progress) = (EventReader::default(), Progress::default());
+        while events.follow(self, &mut progress)? {}
+        let mut killed: HashMap<Identity, Killed> = HashMap::new();
+        let mut waited = Duration::ZERO;
+        loop {
+            let left = leftovers(&marker, &progress);
+            if left.is_empty() || waited >= patience {
+                return Ok(killed.into_values().collect());
+            }
+            for process in left {
+                // One that is another user's stays; so does one that has ended meanwhile.
+                if send(&process, Signal::KILL).is_ok() {
+                    let (pid, name) = (process.pid, process.name.clone());
+                    killed.insert(process.identity(), Killed { pid, name });
+                }
+            }
+            pause(LOOK_EVERY);
+            waited += LOOK_EVERY;
+        }
+    }
+}
+
+/// What carries this run's mark, with everything below it. A process that cleared its environment and lost its parent is
+/// not known as ours any more: without a host, time says nothing about a process.
+fn leftovers(marker: &str, progress: &Progress) -> Vec<Process> {
+    let all = processes();
+    let is_ours = |process: &Process| {
+        let mark = Mark::of(process.pid);
+        mark.run.as_deref() == Some(marker) && mark.task.is_none_or(|number| progress.is_open(number))
+    };
+    let mut doomed: HashSet<i32> = all
+        .iter()
+        .filter(|process| is_ours(process))
+        .map(|process| process.pid)
+        .collect();
+    // As often as there are generations.
+    loop {
+        let known = doomed.len();
+        let below = all.iter().filter(|process| doomed.contains(&process.parent));
+        let below: Vec<i32> = below.map(|process| process.pid).collect();
+        doomed.extend(below);
+        if doomed.len() == known {
+            break;
+        }
+    }
+    all.into_iter()
+        .filter(|process| !process.zombie && doomed.contains(&process.pid))
+        .collect()
+}
