@@ -5,5 +5,8 @@ pub mod catalog;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod http;
+pub mod ingest;
 pub mod live;
 pub mod store;
+pub mod telemetry;

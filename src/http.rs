@@ -1,0 +1,20 @@
+//! The gateway's HTTP side: receives webhooks, answers questions, passes on what operators ask for. Never runs a
+//! playbook, never speaks SQL, never decides.
+
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod problem;
+pub mod remediations;
+pub mod server;
+
+mod input;
+mod loopback;
+mod views;
+mod webhooks;
+
+#[cfg(test)]
+mod fake;
+
+pub use app::App;
+pub use server::serve;

@@ -1,0 +1,35 @@
+//! The API's resources, one file each.
+
+pub(crate) mod actions;
+pub(crate) mod alerts;
+pub(crate) mod events;
+pub(crate) mod explain;
+pub(crate) mod health;
+pub(crate) mod jobs;
+pub(crate) mod log;
+pub(crate) mod log_stream;
+pub(crate) mod metrics;
+pub(crate) mod notifications;
+pub mod openapi;
+pub(crate) mod playbooks;
+pub(crate) mod reload;
+pub(crate) mod rerun;
+pub(crate) mod routes;
+pub(crate) mod tasks;
+
+mod ansi;
+mod range;
+mod sse;
+
+use crate::domain::ids::JobId;
+use crate::domain::job::Job;
+use crate::http::App;
+use crate::http::problem::Problem;
+
+/// The job, which must exist.
+async fn find_job(app: &App, id: JobId) -> Result<Job, Problem> {
+    app.store
+        .find_job(id)
+        .await?
+        .ok_or_else(|| Problem::not_found("job", id))
+}

@@ -1,0 +1,74 @@
+//! The routes in force.
+
+use actix_web::web;
+use serde::Serialize;
+
+use crate::domain::route::Route;
+use crate::domain::span::Span;
+use crate::http::App;
+use crate::http::auth::ViewerAccess;
+use crate::http::input::Query;
+use crate::http::problem::Problem;
+use crate::http::views::List;
+
+/// A route, with the words of remediations.yml.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Route)]
+pub(crate) struct RouteView {
+    name: String,
+    matchers: Vec<String>,
+    playbook: String,
+    #[schema(pattern = "^(auto|approve|observe)$")]
+    mode: &'static str,
+    r#continue: bool,
+    verify: Option<Verify>,
+    /// A duration such as `1h`.
+    #[schema(value_type = String)]
+    expires: Span,
+    #[schema(value_type = Option<String>)]
+    again_after: Option<Span>,
+}
+
+/// How it is checked that the alert healed.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct Verify {
+    #[schema(value_type = String)]
+    resolved_within: Span,
+}
+
+/// List the routes in force
+#[utoipa::path(
+    get, path = "/api/v1/routes", operation_id = "list_routes", tag = "catalogue",
+    params(
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many at most; 50 by default"),
+        ("cursor" = Option<String>, Query, description = "The next_cursor of the page before"),
+    ),
+    responses((status = 200, description = "A part of the list, in the order in which they are tried", body = List<RouteView>)),
+)]
+pub(crate) async fn list(
+    _: ViewerAccess,
+    app: web::Data<App>,
+    query: Query,
+) -> Result<web::Json<List<RouteView>>, Problem> {
+    let page = query.only(&["limit", "cursor"])?.page("routes")?;
+    let catalogue = app.catalogue.in_force();
+    let all = catalogue.routes().iter().map(RouteView::from).collect();
+    Ok(web::Json(List::slice("routes", all, &page, |route: &RouteView| {
+        &route.name
+    })))
+}
+
+impl From<&Route> for RouteView {
+    fn from(route: &Route) -> Self {
+        Self {
+            name: route.name.clone(),
+            matchers: route.matchers.iter().map(ToString::to_string).collect(),
+            playbook: route.playbook.clone(),
+            mode: route.mode.as_str(),
+            r#continue: route.goes_on,
+            verify: route.resolved_within.map(|resolved_within| Verify { resolved_within }),
+            expires: route.expires,
+            again_after: route.again_after,
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What every handler may reach for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, Ids};
+use crate::http::auth::Access;
+use crate::http::remediations::Catalogue;
+use crate::live::Live;
+use crate::store::Store;
+use crate::telemetry::Metrics;
+
+/// The parts that handlers work with. A clone shares them.
+#[derive(Clone)]
+pub struct App {
+    pub store: Arc<dyn Store>,
+    pub catalogue: Arc<dyn Catalogue>,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<Ids>,
+    pub live: Arc<Live>,
+    pub access: Arc<Access>,
+    pub metrics: Metrics,
+    /// Cancelled when the gateway begins to stop: streams end, and `/readyz` answers 503.
+    pub stopping: CancellationToken,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,72 @@
+//! A catalogue that tests write down.
+
+use std::sync::Arc;
+
+use serde_json::Map;
+
+use crate::catalog::Scope;
+use crate::domain::ids::Target;
+use crate::domain::parameters::{Plan, Refusal};
+use crate::domain::route::Route;
+use crate::http::fake::parameters;
+use crate::http::remediations::{Catalogue, PlaybookView, ReloadError, Remediations};
+
+/// A catalogue whose playbooks all render, except for alerts with the label `refuse`.
+#[derive(Clone)]
+pub(crate) struct FakeCatalogue {
+    pub(crate) routes: Vec<Route>,
+    pub(crate) playbooks: Vec<&'static str>,
+    pub(crate) reload: Result<String, Vec<ReloadError>>,
+}
+
+impl Catalogue for FakeCatalogue {
+    fn in_force(&self) -> Arc<dyn Remediations> {
+        Arc::new(self.clone())
+    }
+
+    fn reload(&self) -> Result<String, Vec<ReloadError>> {
+        self.reload.clone()
+    }
+}
+
+impl Remediations for FakeCatalogue {
+    fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    fn has_playbook(&self, name: &str) -> bool {
+        self.playbooks.contains(&name)
+    }
+
+    fn render(&self, playbook: &str, scope: &Scope<'_>) -> Result<Plan, Refusal> {
+        let labels = scope.alert.map(|alert| alert.labels.clone()).unwrap_or_default();
+        if labels.contains_key("refuse") {
+            return Err(Refusal("the label asks for it".to_owned()));
+        }
+        Ok(Plan {
+            playbook: playbook.to_owned(),
+            target: Target::parse("container/nginx").unwrap(),
+            parameters: parameters(),
+        })
+    }
+
+    fn argv(&self, plan: &Plan) -> Vec<String> {
+        vec!["ansible-playbook".to_owned(), plan.parameters.path.clone()]
+    }
+
+    fn describe_playbooks(&self) -> Vec<PlaybookView> {
+        let describe = |name: &&str| PlaybookView {
+            name: (*name).to_owned(),
+            path: "playbooks/restart.yml".to_owned(),
+            description: None,
+            inventory: "inventory/hosts.yml".to_owned(),
+            limit: None,
+            vars: Map::new(),
+            tags: Vec::new(),
+            check: false,
+            timeout: "2m".to_owned(),
+            lock: None,
+        };
+        self.playbooks.iter().map(describe).collect()
+    }
+}

@@ -1,0 +1,288 @@
+//! A store in memory: just enough of one for the HTTP side.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use async_trait::async_trait;
+
+use crate::domain::attempt::{Attempt, AttemptKey, Ending, TaskResult};
+use crate::domain::decision::Decision;
+use crate::domain::ids::{Fingerprint, JobId, NotificationId};
+use crate::domain::job::{Job, JobEvent, JobStatus, NewJob, Reason};
+use crate::domain::policy::{Delivery, Ledger, decide};
+use crate::domain::timestamp::Timestamp;
+use crate::store::read::{
+    AlertStory, AlertSummary, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
+    StatusCount,
+};
+use crate::store::{ActiveRun, Answer, By, Canceled, Claim, Received, Store, StoreError};
+
+#[derive(Default)]
+pub(crate) struct FakeStore {
+    state: Mutex<State>,
+    broken: AtomicBool,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) logs: HashMap<(JobId, u32), (Vec<u8>, bool)>,
+    pub(crate) notifications: Vec<NotificationDetail>,
+    pub(crate) inserted: Vec<NewJob>,
+    pub(crate) posted_by: Vec<String>,
+    pub(crate) changed_by: Vec<By>,
+    pub(crate) filters: Vec<JobFilter>,
+}
+
+impl FakeStore {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// From now on the database is broken.
+    pub(crate) fn break_it(&self) {
+        self.broken.store(true, Ordering::SeqCst);
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(StoreError::Database("secret: /var/db is on fire".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn position(&self, id: JobId) -> Result<usize, StoreError> {
+        self.check()?;
+        let at = self.state().jobs.iter().position(|job| job.id == id);
+        at.ok_or_else(|| StoreError::NotFound {
+            what: "job",
+            id: id.to_string(),
+        })
+    }
+}
+
+fn stored(new: &NewJob) -> Job {
+    Job {
+        id: new.id,
+        status: new.status,
+        reason: None,
+        playbook: new.playbook.clone(),
+        route: new.route.clone(),
+        target: new.target.clone(),
+        trigger: new.trigger,
+        triggered_by: new.triggered_by.clone(),
+        rerun_of: new.rerun_of,
+        follows: new.follows,
+        episode: new.episode,
+        alert: new.alert.clone(),
+        group: new.group.clone(),
+        parameters: new.parameters.clone(),
+        attempts: Vec::new(),
+        created_at: new.created_at,
+        run_at: new.created_at,
+        started_at: None,
+        finished_at: None,
+        healed_at: None,
+        healed_late: false,
+        cancel_requested_by: None,
+    }
+}
+
+fn empty<T>() -> Page<T> {
+    Page {
+        items: Vec::new(),
+        next: None,
+    }
+}
+
+fn not_in_the_fake<T>() -> Result<T, StoreError> {
+    Err(StoreError::Database("the fake cannot do that".to_owned()))
+}
+
+#[async_trait]
+impl Store for FakeStore {
+    async fn accept(&self, received: Received, delivery: Delivery) -> Result<Vec<Decision>, StoreError> {
+        self.check()?;
+        let verdict = decide(&delivery, &mut Ledger::default());
+        let mut state = self.state();
+        state.jobs.extend(verdict.jobs.iter().map(stored));
+        state.posted_by.push(delivery.posted_by.clone());
+        state.notifications.push(NotificationDetail {
+            summary: NotificationSummary {
+                id: delivery.id,
+                received_at: delivery.received_at,
+                sender: received.sender,
+                posted_by: delivery.posted_by,
+                receiver: delivery.group.receiver,
+                group_key: delivery.group.group_key,
+                alerts: u64::try_from(delivery.intakes.len()).unwrap(),
+                truncated_alerts: received.truncated_alerts,
+            },
+            body: received.body,
+            decisions: Vec::new(),
+        });
+        Ok(verdict.decisions)
+    }
+
+    async fn ledger(&self, _: &[Fingerprint]) -> Result<Ledger, StoreError> {
+        self.check().map(|()| Ledger::default())
+    }
+
+    async fn claim(&self, _: &str, _: usize, _: Timestamp) -> Result<Vec<Claim>, StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn started(&self, _: AttemptKey, _: Timestamp) -> Result<(), StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn release(&self, _: AttemptKey, _: &str, _: Timestamp) -> Result<(), StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn append_log(&self, _: AttemptKey, _: u64, _: Vec<u8>) -> Result<(), StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn seal_log(&self, _: AttemptKey, _: u64, _: Vec<u8>) -> Result<(), StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn record_tasks(&self, _: AttemptKey, _: u64, _: Vec<TaskResult>) -> Result<(), StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn finish(&self, _: AttemptKey, _: Ending) -> Result<Job, StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn cancel(&self, job: JobId, by: By) -> Result<Canceled, StoreError> {
+        let at = self.position(job)?;
+        let mut state = self.state();
+        if state.jobs[at].status.is_finished() {
+            return Err(StoreError::Conflict("the job is finished".to_owned()));
+        }
+        state.jobs[at].status = JobStatus::Canceled;
+        state.jobs[at].reason = Some(Reason::Canceled);
+        state.changed_by.push(by);
+        Ok(Canceled::Finished)
+    }
+
+    async fn answer(&self, job: JobId, answer: Answer, by: By) -> Result<(), StoreError> {
+        let at = self.position(job)?;
+        let mut state = self.state();
+        if state.jobs[at].status != JobStatus::AwaitingApproval {
+            return Err(StoreError::Conflict("the job does not wait for approval".to_owned()));
+        }
+        state.jobs[at].status = match answer {
+            Answer::Approve => JobStatus::Queued,
+            Answer::Reject => JobStatus::Canceled,
+        };
+        state.changed_by.push(by);
+        Ok(())
+    }
+
+    async fn insert_job(&self, job: NewJob) -> Result<(), StoreError> {
+        self.check()?;
+        let mut state = self.state();
+        state.jobs.push(stored(&job));
+        state.inserted.push(job);
+        Ok(())
+    }
+
+    async fn note(&self, _: JobId, _: JobEvent) -> Result<(), StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn settle_due(&self, _: Timestamp) -> Result<Vec<JobId>, StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn next_due(&self, _: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.check()
+    }
+
+    async fn active_runs(&self) -> Result<Vec<ActiveRun>, StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn find_job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        self.check()?;
+        Ok(self.state().jobs.iter().find(|job| job.id == id).cloned())
+    }
+
+    async fn list_jobs(&self, filter: &JobFilter, page: PageRequest) -> Result<Page<Job>, StoreError> {
+        self.check()?;
+        let mut state = self.state();
+        state.filters.push(filter.clone());
+        let begin = page.after.map_or(0, |after| after.parse::<usize>().unwrap());
+        let end = begin + usize::try_from(page.limit).unwrap();
+        let items: Vec<Job> = state.jobs.iter().take(end).skip(begin).cloned().collect();
+        let next = (end < state.jobs.len()).then(|| end.to_string());
+        Ok(Page { items, next })
+    }
+
+    async fn job_events(&self, _: JobId, _: PageRequest) -> Result<Page<JobEvent>, StoreError> {
+        Ok(empty())
+    }
+
+    async fn find_attempt(&self, id: JobId, number: Option<u32>) -> Result<Option<Attempt>, StoreError> {
+        let at = self.position(id)?;
+        let state = self.state();
+        let attempts = &state.jobs[at].attempts;
+        Ok(match number {
+            Some(number) => attempts.iter().find(|attempt| attempt.number == number).cloned(),
+            None => attempts.last().cloned(),
+        })
+    }
+
+    async fn tasks(&self, _: JobId, _: u32, _: PageRequest) -> Result<Page<TaskResult>, StoreError> {
+        Ok(empty())
+    }
+
+    async fn log_head(&self, id: JobId, attempt: u32) -> Result<LogHead, StoreError> {
+        self.check()?;
+        let state = self.state();
+        let (log, complete) = state.logs.get(&(id, attempt)).cloned().unwrap_or_default();
+        Ok(LogHead {
+            bytes: u64::try_from(log.len()).unwrap(),
+            complete,
+        })
+    }
+
+    async fn read_log(&self, id: JobId, attempt: u32, offset: u64, most: usize) -> Result<Vec<u8>, StoreError> {
+        self.check()?;
+        let state = self.state();
+        let (log, _) = state.logs.get(&(id, attempt)).cloned().unwrap_or_default();
+        let offset = usize::try_from(offset).unwrap();
+        // Small pieces, so that readers meet many.
+        Ok(log.into_iter().skip(offset).take(most.min(5)).collect())
+    }
+
+    async fn list_alerts(&self, _: PageRequest) -> Result<Page<AlertSummary>, StoreError> {
+        self.check().map(|()| empty())
+    }
+
+    async fn find_alert(&self, _: &Fingerprint) -> Result<Option<AlertStory>, StoreError> {
+        self.check().map(|()| None)
+    }
+
+    async fn list_notifications(&self, _: PageRequest) -> Result<Page<NotificationSummary>, StoreError> {
+        self.check().map(|()| empty())
+    }
+
+    async fn find_notification(&self, id: NotificationId) -> Result<Option<NotificationDetail>, StoreError> {
+        self.check()?;
+        let state = self.state();
+        Ok(state.notifications.iter().find(|known| known.summary.id == id).cloned())
+    }
+
+    async fn count_jobs(&self) -> Result<Vec<StatusCount>, StoreError> {
+        self.check().map(|()| Vec::new())
+    }
+}

@@ -1,0 +1,75 @@
+//! What the HTTP side asks of the catalogue.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::catalog::Scope;
+use crate::domain::parameters::{Plan, Refusal};
+use crate::domain::route::Route;
+
+/// The catalogue that is in force, which a reload replaces.
+pub trait Catalogue: Send + Sync {
+    /// The catalogue of this moment. A request takes it once, so that it sees one and not two.
+    fn in_force(&self) -> Arc<dyn Remediations>;
+
+    /// Reads remediations.yml again; may block. Answers with a sentence for people.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with the file; the old catalogue stays in force.
+    fn reload(&self) -> Result<String, Vec<ReloadError>>;
+}
+
+/// One consistent catalogue.
+pub trait Remediations: Send + Sync {
+    /// In the order of the file.
+    fn routes(&self) -> &[Route];
+
+    /// Whether a playbook has that name.
+    fn has_playbook(&self, name: &str) -> bool;
+
+    /// The playbook's entry with its templates filled in.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says why it cannot be run for this alert, or that there is no such playbook.
+    fn render(&self, playbook: &str, scope: &Scope<'_>) -> Result<Plan, Refusal>;
+
+    /// The command line that a plan would run.
+    fn argv(&self, plan: &Plan) -> Vec<String>;
+
+    /// All playbooks, in the order of the file.
+    fn describe_playbooks(&self) -> Vec<PlaybookView>;
+}
+
+/// A playbook of the catalogue, with its templates as written.
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = Playbook)]
+pub struct PlaybookView {
+    pub name: String,
+    pub path: String,
+    pub description: Option<String>,
+    pub inventory: String,
+    pub limit: Option<String>,
+    #[schema(value_type = Object)]
+    pub vars: Map<String, Value>,
+    pub tags: Vec<String>,
+    pub check: bool,
+    /// A duration such as `2m`.
+    pub timeout: String,
+    /// `null` where it is the default: the playbook's name and the alert's fingerprint.
+    pub lock: Option<String>,
+}
+
+/// One thing that is wrong with remediations.yml.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReloadError {
+    pub file: String,
+    /// Counts from 1.
+    pub line: usize,
+    /// Counts from 1.
+    pub column: usize,
+    pub message: String,
+}

@@ -1,0 +1,43 @@
+//! Turns what senders post into alerts. Never touches the store, never decides anything.
+
+pub mod alertmanager;
+
+/// How many errors of one payload are listed at most.
+pub const MOST_ERRORS: usize = 20;
+
+/// One thing that is wrong with a payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// Where, as in `alerts[3].fingerprint`; empty for the payload as a whole.
+    pub field: String,
+    /// What, for people.
+    pub message: String,
+}
+
+/// The payload is not what the endpoint takes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", first(.errors))]
+pub struct InvalidPayload {
+    /// The first [`MOST_ERRORS`] of them, never empty.
+    pub errors: Vec<FieldError>,
+    /// How many there are in all.
+    pub found: usize,
+}
+
+impl InvalidPayload {
+    fn of(mut errors: Vec<FieldError>) -> Self {
+        let found = errors.len();
+        errors.truncate(MOST_ERRORS);
+        Self { errors, found }
+    }
+}
+
+fn first(errors: &[FieldError]) -> String {
+    errors.first().map_or_else(String::new, |error| {
+        if error.field.is_empty() {
+            error.message.clone()
+        } else {
+            format!("{}: {}", error.field, error.message)
+        }
+    })
+}
