@@ -8,5 +8,7 @@ pub mod domain;
 pub mod http;
 pub mod ingest;
 pub mod live;
+pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+pub mod worker;

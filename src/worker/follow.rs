@@ -1,0 +1,282 @@
+//! Follows a run to its end, whether this process started it or an earlier one: moves its output into the store, passes
+//! on stops, judges how it ended.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::ansible::HostProcess;
+use crate::ansible::outcome::{TAIL_BYTES, judge};
+use crate::ansible::rundir::{RunDir, RunState, StopKind};
+use crate::domain::attempt::{AttemptKey, Ending, Outcome};
+use crate::domain::host_stats::Recap;
+use crate::store::{Claim, StoreError};
+use crate::worker::Tools;
+use crate::worker::stops::{Stops, request_stop};
+use crate::worker::tail::{Tail, TailError};
+
+/// How often a run's files are looked at while it goes on: a line is readable well within half a second.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long to wait before the store is asked again after it could not take a run's end.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Looks at an adopted run that may fail in a row: half a minute.
+const FAILED_LOOKS: u32 = 300;
+
+/// How often what a run left behind is read before it counts as unreadable.
+const UNREADABLE_TRIES: u32 = 30;
+
+/// How long killed processes may take to be gone.
+const LEFTOVERS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How the end of a run is noticed.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// Its host is a child of this process.
+    Child(HostProcess),
+    /// Its host was started by an earlier process: its lock tells. Counts the looks in a row that failed.
+    Lock { failed: u32 },
+}
+
+/// A run and how far it has been followed.
+#[derive(Debug)]
+pub(super) struct Followed {
+    pub(super) dir: RunDir,
+    pub(super) tail: Tail,
+    pub(super) ended: Ended,
+}
+
+/// Follows until the run has ended and its end is stored.
+pub(super) async fn follow(tools: Tools, claim: Claim, mut run: Followed, stop_runs: CancellationToken) {
+    let key = claim.key;
+    if to_the_end(&tools, key, &mut run, &stop_runs).await.is_err() {
+        tracing::error!("another claim owns this job; its run is stopped");
+        return abandon(&tools, &run.dir);
+    }
+    let Some(ending) = complete(&tools, &mut run).await else {
+        return abandon(&tools, &run.dir);
+    };
+    let took = ending.finished_at.since(started_at(&claim, &ending));
+    tracing::info!(outcome = ending.outcome.as_str(), "ended");
+    tools.metrics.run_duration(&claim.job.playbook, took);
+    if finish(&tools, key, ending).await {
+        remove(&run.dir);
+    }
+}
+
+/// The claim is lost.
+struct Lost;
+
+async fn to_the_end(
+    tools: &Tools,
+    key: AttemptKey,
+    run: &mut Followed,
+    stop_runs: &CancellationToken,
+) -> Result<(), Lost> {
+    let stop = tools.live.stop_signal(key.job);
+    // Begins with a look: a stop may have been asked for before the signal was registered.
+    let mut stops = Stops::new();
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut stopping = false;
+    let mut not_before = Instant::now();
+    loop {
+        tokio::select! {
+            () = has_ended(&mut run.ended, &run.dir) => return Ok(()),
+            _ = look.tick() => {}
+            () = stop.asked() => stops.asked(),
+            () = stop_runs.cancelled(), if !stopping => {
+                stopping = true;
+                stops.shutdown();
+            }
+        }
+        stops.pass_on(tools, key, &run.dir).await;
+        if Instant::now() >= not_before && !advance(tools, run).await? {
+            not_before = Instant::now() + PAUSE_AFTER_FAILURE;
+        }
+    }
+}
+
+async fn has_ended(ended: &mut Ended, dir: &RunDir) {
+    match ended {
+        Ended::Child(host) => {
+            if let Err(error) = host.wait().await {
+                tracing::warn!(%error, "failed to wait for a run's host");
+            }
+        }
+        Ended::Lock { failed } => loop {
+            // A look that fails says nothing, the next one may; but a job must not run for ever.
+            match dir.state() {
+                Ok(RunState::Live) => *failed = 0,
+                Err(_) if *failed < FAILED_LOOKS => *failed += 1,
+                Ok(RunState::Ended(_) | RunState::NeverStarted | RunState::Vanished) | Err(_) => return,
+            }
+            sleep(LOOK).await;
+        },
+    }
+}
+
+/// Whether the store took all that there was.
+async fn advance(tools: &Tools, run: &mut Followed) -> Result<bool, Lost> {
+    match run.tail.advance(tools.store.as_ref()).await {
+        Ok(()) => Ok(true),
+        Err(TailError::Store(StoreError::LostClaim(_))) => Err(Lost),
+        Err(error) => {
+            // Nothing is lost: the run's files keep it until the store takes it.
+            tracing::warn!(%error, "failed to store a run's output; trying again");
+            Ok(false)
+        }
+    }
+}
+
+/// Nobody will ask for this run's end any more.
+pub(super) fn abandon(tools: &Tools, dir: &RunDir) {
+    let _ = request_stop(tools, dir, "healgate", StopKind::Shutdown);
+}
+
+/// Ends a run that this process cannot follow, and says so in its job.
+pub(super) async fn give_up(tools: &Tools, key: AttemptKey) {
+    let dir = tools.ansible.runs().open(key.job, key.number);
+    abandon(tools, &dir);
+    has_ended(&mut Ended::Lock { failed: 0 }, &dir).await;
+    end_leftovers(&dir).await;
+    let ending = Ending {
+        outcome: Outcome::Lost,
+        message: Some("the gateway failed to follow the run".to_owned()),
+        exit_code: None,
+        recap: Recap::new(),
+        finished_at: tools.clock.now(),
+        log_bytes: 0,
+        log_truncated: true,
+    };
+    if finish(tools, key, ending).await {
+        remove(&dir);
+    }
+}
+
+/// Moves the rest into the store, however long that takes, and judges. Nothing if the claim is lost.
+async fn complete(tools: &Tools, run: &mut Followed) -> Option<Ending> {
+    let mut unreadable = 0;
+    loop {
+        match move_rest(tools, run).await {
+            Ok(()) => break,
+            Err(TailError::Store(StoreError::LostClaim(_))) => {
+                tracing::error!("another claim owns this job; its run's end is dropped");
+                return None;
+            }
+            Err(error @ TailError::Store(_)) => {
+                tracing::error!(%error, "failed to store the rest of a run's output; trying again");
+                sleep(PAUSE_AFTER_FAILURE).await;
+            }
+            Err(error @ TailError::Files(_)) if unreadable < UNREADABLE_TRIES => {
+                unreadable += 1;
+                tracing::warn!(%error, "failed to read the rest of a run's output; trying again");
+                sleep(PAUSE_AFTER_FAILURE).await;
+            }
+            Err(error @ TailError::Files(_)) => {
+                tracing::error!(%error, "the rest of a run's output is lost");
+                break;
+            }
+        }
+    }
+    Some(judged(tools, run).await)
+}
+
+/// Says how the run ended, once all that it said is in the store.
+async fn judged(tools: &Tools, run: &Followed) -> Ending {
+    let tail = read_or_none(run.dir.output_tail(TAIL_BYTES)).unwrap_or_default();
+    let summary = run.tail.summary();
+    let mut ending = Ending {
+        outcome: Outcome::Lost,
+        message: None,
+        exit_code: None,
+        recap: summary.recap.clone().unwrap_or_default(),
+        finished_at: tools.clock.now(),
+        log_bytes: run.tail.log_bytes(),
+        log_truncated: false,
+    };
+    match state(&run.dir).await {
+        Some(RunState::Ended(status)) => {
+            (ending.outcome, ending.message) = judge(Some(&status), summary, &tail);
+            ending.exit_code = status.exit_code();
+            ending.finished_at = status.finished_at;
+            ending.log_truncated = status.log_truncated;
+        }
+        Some(RunState::NeverStarted) => {
+            ending.outcome = Outcome::StartFailed;
+            ending.message = run.dir.host_error();
+        }
+        Some(RunState::Vanished | RunState::Live) | None => {
+            end_leftovers(&run.dir).await;
+            (ending.outcome, ending.message) = judge(None, summary, &tail);
+        }
+    }
+    ending
+}
+
+/// A killed host could not stop anything; what unfinished tasks began must not outlive the job.
+async fn end_leftovers(dir: &RunDir) {
+    let dir = dir.clone();
+    let ended = tokio::task::spawn_blocking(move || dir.end_leftovers(LEFTOVERS_PATIENCE)).await;
+    match ended.map_err(std::io::Error::other).flatten() {
+        Ok(killed) if killed.is_empty() => {}
+        Ok(killed) => tracing::warn!(?killed, "killed what a vanished run had left behind"),
+        Err(error) => tracing::error!(%error, "failed to end what a vanished run has left behind"),
+    }
+}
+
+/// What became of the run; nothing if that cannot be read for long. A lack of file descriptors passes, and must not make
+/// a run that ended well a lost one.
+async fn state(dir: &RunDir) -> Option<RunState> {
+    for _ in 0..UNREADABLE_TRIES {
+        match read_or_none(dir.state()) {
+            None => sleep(PAUSE_AFTER_FAILURE).await,
+            known => return known,
+        }
+    }
+    None
+}
+
+fn read_or_none<T>(read: std::io::Result<T>) -> Option<T> {
+    read.inspect_err(|error| tracing::error!(%error, "failed to read how a run ended"))
+        .ok()
+}
+
+async fn move_rest(tools: &Tools, run: &mut Followed) -> Result<(), TailError> {
+    run.tail.advance(tools.store.as_ref()).await?;
+    run.tail.seal_rest(tools.store.as_ref()).await
+}
+
+/// Stores the end, however long that takes. Whether this process still owned the job.
+pub(super) async fn finish(tools: &Tools, key: AttemptKey, ending: Ending) -> bool {
+    loop {
+        match tools.store.finish(key, ending.clone()).await {
+            Ok(_) => return true,
+            Err(StoreError::LostClaim(_)) => {
+                tracing::error!("another claim owns this job; its end is dropped");
+                return false;
+            }
+            Err(error) => {
+                tracing::error!(%error, "failed to store how a run ended; trying again");
+                sleep(PAUSE_AFTER_FAILURE).await;
+            }
+        }
+    }
+}
+
+fn started_at(claim: &Claim, ending: &Ending) -> crate::domain::timestamp::Timestamp {
+    claim
+        .job
+        .attempts
+        .last()
+        .map_or(ending.finished_at, |attempt| attempt.started_at)
+}
+
+/// Removes the directory of a run whose end is stored.
+pub(super) fn remove(dir: &RunDir) {
+    if let Err(error) = dir.remove() {
+        tracing::warn!(%error, "failed to remove a run's directory");
+    }
+}

@@ -1,0 +1,91 @@
+//! What an earlier process left behind: runs that go on, runs that ended, claims that never became runs.
+
+use std::collections::HashSet;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::ansible::rundir::RunState;
+use crate::domain::attempt::AttemptKey;
+use crate::domain::ids::JobId;
+use crate::store::{ActiveRun, Claim, StoreError};
+use crate::worker::Tools;
+use crate::worker::follow::{Ended, Followed, abandon, follow, remove};
+use crate::worker::guard::guarded;
+use crate::worker::tail::Tail;
+
+/// Brings every job that is stored as running to a true state: followed, finished, lost, or back in the queue.
+pub(super) async fn take_up(
+    tools: &Tools,
+    stop_runs: &CancellationToken,
+    runs: &mut JoinSet<()>,
+) -> Result<(), StoreError> {
+    let active = tools.store.active_runs().await?;
+    let known: HashSet<(JobId, u32)> = active.iter().map(|run| (run.key.job, run.key.number)).collect();
+    for run in active {
+        let key = run.key;
+        if let Some((claim, followed)) = take_up_one(tools, run).await? {
+            let work = follow(tools.clone(), claim, followed, stop_runs.clone());
+            runs.spawn(guarded(tools.clone(), key, stop_runs.clone(), work));
+        }
+    }
+    sweep(tools, &known);
+    Ok(())
+}
+
+/// Goes on with a run of this process whose task has failed.
+pub(super) async fn resume(tools: &Tools, key: AttemptKey, stop_runs: &CancellationToken) -> Result<(), StoreError> {
+    let active = tools.store.active_runs().await?;
+    match active.into_iter().find(|run| run.key == key) {
+        Some(run) => {
+            if let Some((claim, followed)) = take_up_one(tools, run).await? {
+                follow(tools.clone(), claim, followed, stop_runs.clone()).await;
+            }
+        }
+        // Its end was stored; nobody needs the directory.
+        None => remove(&tools.ansible.runs().open(key.job, key.number)),
+    }
+    Ok(())
+}
+
+/// What is to be followed now; nothing if the job is back in the queue.
+async fn take_up_one(tools: &Tools, run: ActiveRun) -> Result<Option<(Claim, Followed)>, StoreError> {
+    let ActiveRun {
+        key,
+        job,
+        log_bytes,
+        tasks,
+    } = run;
+    let dir = tools.ansible.runs().open(key.job, key.number);
+    let state = dir.state();
+    tracing::info!(job.id = %key.job, attempt.number = key.number, ?state, "took up a run");
+    if matches!(state, Ok(RunState::NeverStarted)) {
+        let why = "the gateway stopped before the run began; back in the queue";
+        tools.store.release(key, why, tools.clock.now()).await?;
+        remove(&dir);
+        return Ok(None);
+    }
+    let tail = Tail::new(key, dir.clone(), log_bytes, tasks);
+    let followed = Followed {
+        dir,
+        tail,
+        ended: Ended::Lock { failed: 0 },
+    };
+    Ok(Some((Claim { key, job }, followed)))
+}
+
+/// Removes directories that no job needs any more: their ends are stored.
+fn sweep(tools: &Tools, known: &HashSet<(JobId, u32)>) {
+    let found = tools.ansible.runs().list().unwrap_or_default();
+    for (job, number) in found.into_iter().filter(|run| !known.contains(run)) {
+        let dir = tools.ansible.runs().open(job, number);
+        match dir.state() {
+            Ok(RunState::Live) => abandon(tools, &dir),
+            Ok(RunState::Ended(_) | RunState::NeverStarted | RunState::Vanished) => remove(&dir),
+            Err(error) => tracing::warn!(%error, "failed to look at a run's directory"),
+        }
+    }
+    if let Err(error) = tools.ansible.runs().remove_empty() {
+        tracing::warn!(%error, "failed to look for empty directories");
+    }
+}
