@@ -1,0 +1,62 @@
+//! The command line: one file per command.
+
+mod check;
+mod run_host;
+mod say;
+mod serve;
+mod token;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The remediation gateway between Alertmanager and Ansible.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Receive alerts and run playbooks
+    Serve(ConfigArgs),
+    /// Check healgate.yml and remediations.yml, and print every error with its place
+    Check(ConfigArgs),
+    /// Make access tokens
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Run one playbook from its run directory; started by `serve`
+    #[command(hide = true)]
+    RunHost(run_host::Args),
+}
+
+/// Where the settings are.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ConfigArgs {
+    /// The settings file
+    #[arg(long, value_name = "FILE", default_value = "healgate.yml")]
+    pub config: PathBuf,
+}
+
+/// Runs the command and answers with the process's exit code.
+pub fn run(cli: Cli) -> ExitCode {
+    match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Token(command) => token::run(&command),
+        Command::RunHost(args) => run_host::run(&args),
+    }
+}
+
+/// The process's environment, read once here. Names and values that are not text are left out: nothing of ours can be
+/// in them.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}

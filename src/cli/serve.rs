@@ -1,0 +1,243 @@
+//! `healgate serve`: names the concrete parts, wires them, and runs them until a signal.
+
+mod catalogue;
+mod observe;
+
+use std::fmt::Display;
+use std::fs::{self, DirBuilder, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use actix_web::dev::ServerHandle;
+
+use crate::ansible::command::Environment;
+use crate::ansible::{self, Ansible};
+use crate::catalog::{self, Catalog};
+use crate::cli::serve::catalogue::{LiveCatalogue, Source};
+use crate::cli::serve::observe::Announce;
+use crate::cli::{ConfigArgs, check, environment, say};
+use crate::clock::{Ids, SystemClock};
+use crate::config::{self, Settings};
+use crate::http::auth::Access;
+use crate::http::remediations::Catalogue;
+use crate::http::{self, App};
+use crate::live::Live;
+use crate::shutdown::{Ending, Signals};
+use crate::store::sqlite::SqliteStore;
+use crate::telemetry::{self, Metrics};
+use crate::worker::{OnShutdown, Pool, Shutdown, Tools};
+
+/// Threads that answer requests. Handlers wait for the writer and for reads, never for each other.
+const HTTP_THREADS: usize = 2;
+
+/// What to log where `HEALGATE_LOG` says nothing.
+const DEFAULT_FILTER: &str = "info";
+
+/// Why the gateway could not start or go on, as a sentence.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {what}: {why}")]
+struct Failed {
+    what: String,
+    why: String,
+}
+
+fn failed<E: Display>(what: impl Into<String>) -> impl FnOnce(E) -> Failed {
+    let what = what.into();
+    move |why| Failed {
+        what,
+        why: why.to_string(),
+    }
+}
+
+/// Serves until a signal ends it. 1: it could not start, or could not go on.
+pub(super) fn run(args: &ConfigArgs) -> ExitCode {
+    let (settings, catalog) = match check::load(args) {
+        Ok(loaded) => loaded,
+        Err(diagnostics) => {
+            say::error(&diagnostics);
+            return ExitCode::FAILURE;
+        }
+    };
+    match serve(settings, catalog) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(settings: Settings, catalog: Catalog) -> Result<(), Failed> {
+    let environment = environment();
+    let filter = environment.get("HEALGATE_LOG").map_or(DEFAULT_FILTER, String::as_str);
+    telemetry::init_tracing(filter, false).map_err(failed("read HEALGATE_LOG"))?;
+    for warning in settings.warnings.iter().chain(catalog.warnings()) {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(failed("start the runtime"))?;
+    let ended = runtime.block_on(async {
+        let gateway = Gateway::prepare(settings, catalog, environment).await?;
+        gateway.run().await
+    });
+    // Whatever still reads there must not hold up the end.
+    runtime.shutdown_background();
+    ended
+}
+
+/// The parts of a gateway that is about to run.
+struct Gateway {
+    settings: Settings,
+    signals: Signals,
+    ending: Ending,
+    listener: TcpListener,
+    catalogue: Arc<LiveCatalogue>,
+    tools: Tools,
+}
+
+impl Gateway {
+    async fn prepare(settings: Settings, catalog: Catalog, environment: Environment) -> Result<Self, Failed> {
+        let signals = Signals::register().map_err(failed("listen to signals"))?;
+        private_folder(&settings.data_dir).map_err(failed(format!("create {}", settings.data_dir.display())))?;
+        let address = settings.server.listen;
+        let listener = TcpListener::bind(address).map_err(failed(format!("listen on {address}")))?;
+        let (live, metrics) = (Arc::new(Live::default()), Metrics::new());
+        let announce = Announce {
+            live: Arc::clone(&live),
+            metrics: metrics.clone(),
+        };
+        let database = &settings.database.path;
+        let store = SqliteStore::open(database, Arc::new(announce))
+            .await
+            .map_err(failed(format!("open the database {}", database.display())))?;
+        let ansible = Ansible::new(ansible_settings(&settings, environment)?).map_err(failed("prepare Ansible"))?;
+        let tools = Tools {
+            store: Arc::new(store),
+            ansible: Arc::new(ansible),
+            live,
+            clock: Arc::new(SystemClock),
+            metrics,
+            worker: worker_name(),
+        };
+        let catalogue = LiveCatalogue::new(source(&settings), catalog, Arc::clone(&tools.ansible));
+        let catalogue = Arc::new(catalogue);
+        Ok(Self {
+            settings,
+            signals,
+            ending: Ending::default(),
+            listener,
+            catalogue,
+            tools,
+        })
+    }
+
+    /// Serves and works until a signal, then ends in order: no new runs, wait for those that go on, close the doors.
+    async fn run(self) -> Result<(), Failed> {
+        let address = self.listener.local_addr().map_err(failed("find out the address"))?;
+        let app = self.app();
+        let shutdown = shutdown(&self.settings, &self.ending);
+        let server = http::serve(self.listener, app, HTTP_THREADS).map_err(failed("serve"))?;
+        let handle = server.handle();
+        let server = tokio::spawn(server);
+        tokio::spawn(self.signals.pass_on(self.ending.clone(), reloader(self.catalogue)));
+        let pool = Pool::recover(self.tools, self.settings.worker.slots, shutdown)
+            .await
+            .map_err(failed("take up the runs of an earlier process"))?;
+        say::line(&format!(
+            "healgate {} is listening on http://{address}",
+            env!("CARGO_PKG_VERSION")
+        ));
+        pool.run().await;
+        stop(&handle, &self.ending).await;
+        server.await.map_err(failed("serve"))?.map_err(failed("serve"))
+    }
+
+    fn app(&self) -> App {
+        let auth = &self.settings.auth;
+        App {
+            store: Arc::clone(&self.tools.store),
+            catalogue: Arc::clone(&self.catalogue) as Arc<dyn Catalogue>,
+            clock: Arc::clone(&self.tools.clock),
+            ids: Arc::new(Ids::default()),
+            live: Arc::clone(&self.tools.live),
+            access: Arc::new(Access {
+                tokens: auth.tokens.clone(),
+                allow_anonymous: auth.allow_anonymous,
+                public_metrics: auth.public_metrics,
+                listens_on_loopback: self.settings.server.is_loopback(),
+            }),
+            metrics: self.tools.metrics.clone(),
+            stopping: self.ending.stopping.clone(),
+        }
+    }
+}
+
+/// Lets requests that are under way end, unless somebody is in a hurry.
+async fn stop(handle: &ServerHandle, ending: &Ending) {
+    tokio::select! {
+        () = handle.stop(true) => {}
+        () = ending.hurry.cancelled() => handle.stop(false).await,
+    }
+}
+
+fn shutdown(settings: &Settings, ending: &Ending) -> Shutdown {
+    Shutdown {
+        stopping: ending.stopping.clone(),
+        hurry: ending.hurry.clone(),
+        drain_timeout: settings.worker.drain_timeout.duration(),
+        on_shutdown: match settings.worker.on_shutdown {
+            config::OnShutdown::Leave => OnShutdown::Leave,
+            config::OnShutdown::Stop => OnShutdown::Stop,
+        },
+    }
+}
+
+fn ansible_settings(settings: &Settings, environment: Environment) -> Result<ansible::Settings, Failed> {
+    Ok(ansible::Settings {
+        command: settings.ansible.command.display().to_string(),
+        config_file: settings.ansible.config_file.clone(),
+        base: settings.base.clone(),
+        data_dir: settings.data_dir.clone(),
+        external_url: settings.server.external_url.clone(),
+        environment,
+        healgate: std::env::current_exe().map_err(failed("find this program's own file"))?,
+        grace: ansible::GRACE,
+        log_cap: ansible::LOG_CAP,
+    })
+}
+
+fn source(settings: &Settings) -> Source {
+    Source {
+        file: settings.remediations.clone(),
+        defaults: catalog::Defaults::from(settings),
+    }
+}
+
+/// What SIGHUP does.
+fn reloader(catalogue: Arc<LiveCatalogue>) -> impl Fn() {
+    move || {
+        let catalogue = Arc::clone(&catalogue);
+        tokio::task::spawn_blocking(move || match catalogue.replace() {
+            Ok(summary) => tracing::info!(summary, "reloaded"),
+            Err(diagnostics) => tracing::error!("refused to reload; the old catalogue stays:\n{diagnostics}"),
+        });
+    }
+}
+
+/// A folder that was there before becomes private too: runs with their vars and logs go into it.
+fn private_folder(path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o700))
+}
+
+/// How this process names itself in attempts.
+fn worker_name() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{host}/{}", std::process::id())
+}

@@ -1,0 +1,138 @@
+//! The catalogue in force, and its replacement by a reload.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use crate::ansible::Ansible;
+use crate::catalog::{Catalog, Defaults, Playbook, Scope};
+use crate::config::{Diagnostic, Diagnostics, Place, Severity};
+use crate::domain::parameters::{Plan, Refusal};
+use crate::domain::route::Route;
+use crate::http::remediations::{Catalogue, PlaybookView, ReloadError, Remediations};
+
+/// Where the catalogue is read from, and the one that was read last.
+pub(super) struct LiveCatalogue {
+    source: Source,
+    ansible: Arc<Ansible>,
+    in_force: ArcSwap<InForce>,
+    /// One reload at a time, so that the file read last is the one in force.
+    reloading: Mutex<()>,
+}
+
+/// What is needed to read it again.
+pub(super) struct Source {
+    pub(super) file: std::path::PathBuf,
+    pub(super) defaults: Defaults,
+}
+
+struct InForce {
+    catalog: Catalog,
+    ansible: Arc<Ansible>,
+}
+
+impl LiveCatalogue {
+    pub(super) fn new(source: Source, catalog: Catalog, ansible: Arc<Ansible>) -> Self {
+        let in_force = InForce {
+            catalog,
+            ansible: Arc::clone(&ansible),
+        };
+        Self {
+            source,
+            ansible,
+            in_force: ArcSwap::from_pointee(in_force),
+            reloading: Mutex::new(()),
+        }
+    }
+
+    /// Reads the file and, if it is good, puts it in force. Answers with a summary.
+    pub(super) fn replace(&self) -> Result<String, Diagnostics> {
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let catalog = Catalog::load(&self.source.file, &self.source.defaults)?;
+        for warning in catalog.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let summary = summary(&catalog);
+        self.in_force.store(Arc::new(InForce {
+            catalog,
+            ansible: Arc::clone(&self.ansible),
+        }));
+        Ok(summary)
+    }
+}
+
+impl Catalogue for LiveCatalogue {
+    fn in_force(&self) -> Arc<dyn Remediations> {
+        self.in_force.load_full()
+    }
+
+    fn reload(&self) -> Result<String, Vec<ReloadError>> {
+        let reloaded = self.replace();
+        reloaded.map_err(|diagnostics| {
+            let errors = diagnostics
+                .iter()
+                .filter(|diagnostic| diagnostic.severity == Severity::Error);
+            errors.map(reload_error).collect()
+        })
+    }
+}
+
+impl Remediations for InForce {
+    fn routes(&self) -> &[Route] {
+        self.catalog.routes()
+    }
+
+    fn has_playbook(&self, name: &str) -> bool {
+        self.catalog.playbook(name).is_some()
+    }
+
+    fn render(&self, playbook: &str, scope: &Scope<'_>) -> Result<Plan, Refusal> {
+        let found = self.catalog.playbook(playbook);
+        let found = found.ok_or_else(|| Refusal(format!("the catalogue has no playbook {playbook:?}")))?;
+        found.render(scope)
+    }
+
+    fn argv(&self, plan: &Plan) -> Vec<String> {
+        self.ansible.argv(&plan.parameters)
+    }
+
+    fn describe_playbooks(&self) -> Vec<PlaybookView> {
+        self.catalog.playbooks().map(describe).collect()
+    }
+}
+
+fn reload_error(diagnostic: &Diagnostic) -> ReloadError {
+    let (file, line, column) = match &diagnostic.place {
+        Place::File { file, line, column, .. } => (file.clone(), *line, *column),
+        Place::Variable(name) => (name.clone(), 1, 1),
+    };
+    ReloadError {
+        file,
+        line,
+        column,
+        message: diagnostic.message.clone(),
+    }
+}
+
+fn describe(playbook: &Playbook) -> PlaybookView {
+    PlaybookView {
+        name: playbook.name.clone(),
+        path: playbook.path.clone(),
+        description: playbook.description.clone(),
+        inventory: playbook.inventory.clone(),
+        limit: playbook.limit.clone(),
+        vars: playbook.vars.clone(),
+        tags: playbook.tags.clone(),
+        check: playbook.check,
+        timeout: playbook.timeout.to_string(),
+        lock: playbook.lock.clone(),
+    }
+}
+
+fn summary(catalog: &Catalog) -> String {
+    format!(
+        "{} playbooks, {} routes",
+        catalog.playbooks().count(),
+        catalog.routes().len()
+    )
+}
