@@ -1,0 +1,48 @@
+# What people do here. `make help` lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: help deps venv tools build run demo test lint bench ci
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what tests and demo need: Debian packages, Python environments
+	@scripts/deps all
+
+venv: ## install only .venv, which is all that `run` needs
+	@scripts/deps run
+
+tools: ## install the lint tools into .tools/
+	@scripts/tools
+
+build: ## compile the binary (target/debug/healgate)
+	cargo build --locked --bin healgate
+
+run: venv ## serve with healgate.yml, here
+	cargo run --locked --bin healgate -- serve --config healgate.yml
+
+demo: ## kill a real nginx and watch it being healed; KEEP=1 leaves all running
+	@scripts/deps demo
+	@cargo build --locked --bin healgate
+	@python3 scripts/demo.py --gateway target/debug/healgate
+
+test: deps ## run every test, also those against the real Prometheus, Alertmanager, nginx and Ansible
+	cargo test --locked
+	@if [ -d python ]; then .venv/bin/python -m unittest discover -s python -p 'test_*.py'; fi
+
+lint: deps tools ## formatting, lints, docs, dependencies, configurations
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	.tools/bin/cargo-deny --locked --log-level error check --hide-inclusion-graph bans licenses sources
+	.tools/bin/cargo-machete
+	@scripts/lint-peers
+	@scripts/advisories
+
+bench: venv ## measure against a baseline in the same run
+	cargo bench --locked --bench gateway
+
+ci: ## exactly what CI runs: lint and test
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test
