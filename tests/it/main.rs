@@ -1,0 +1,33 @@
+//! The gateway as its users meet it: one binary of tests, modules named after what they prove.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what tests share may fail as loudly as they do"
+)]
+
+mod alertmanager;
+mod ansible_runs;
+mod chaos;
+mod check;
+mod contract_auth;
+mod contract_episodes;
+mod contract_http;
+mod contract_lists;
+mod contract_reads;
+mod crash;
+mod end_to_end;
+mod endings;
+mod healing;
+mod hostile;
+mod live_log;
+mod recorded;
+mod reload;
+mod rerun;
+mod run_host;
+mod runs;
+mod secrets;
+mod stopping;
+mod store;
+mod support;
+mod tidy;

@@ -1,0 +1,13 @@
+//! What every store must do, told through the `Store` trait alone: an adapter joins in `world::open`.
+#![expect(clippy::unwrap_used, reason = "what tests share may fail as loudly as they do")]
+
+mod accepting;
+mod alerts;
+mod answers;
+mod claims;
+mod file;
+mod healing;
+mod lists;
+mod logs;
+mod texts;
+mod world;

@@ -1,0 +1,78 @@
+//! The file: who may open it, and what is in it afterwards.
+
+use std::sync::Arc;
+
+use healgate::store::{Store, StoreError};
+use sqlx::{Connection, SqliteConnection};
+
+use super::world::{Heard, World, firing, first, open, received, route};
+
+#[tokio::test]
+async fn what_was_stored_is_there_after_the_store_was_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new().await;
+    let delivery = world.delivery(vec![firing("a", world.ago(1)).via(route("r"), "a")]);
+    let (id, notification) = (delivery.intakes[0].reached[0].job, delivery.id);
+    let store = open(folder.path(), Arc::new(Heard::default())).await.unwrap();
+    store.accept(received(), delivery).await.unwrap();
+    let claim = store.claim("worker-1", 1, world.now()).await.unwrap().remove(0);
+    store.append_log(claim.key, 0, b"PLAY".to_vec()).await.unwrap();
+    let job = store.find_job(id).await.unwrap();
+    store.close().await;
+
+    let store = open(folder.path(), Arc::new(Heard::default())).await.unwrap();
+    assert_eq!(store.find_job(id).await.unwrap(), job);
+    assert_eq!(store.read_log(id, 1, 0, 100).await.unwrap(), b"PLAY");
+    assert_eq!(store.active_runs().await.unwrap()[0].key, claim.key);
+    assert!(store.find_notification(notification).await.unwrap().is_some());
+    assert_eq!(store.list_alerts(first(10)).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_is_open_is_not_opened_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), Arc::new(Heard::default())).await.unwrap();
+    let error = open(folder.path(), Arc::new(Heard::default())).await.unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Refused(text) if text.starts_with("another healgate uses ")),
+        "{error}"
+    );
+    store.probe().await.unwrap();
+    store.close().await;
+    open(folder.path(), Arc::new(Heard::default())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_schema_of_a_newer_healgate_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path(), Arc::new(Heard::default()))
+        .await
+        .unwrap()
+        .close()
+        .await;
+    let url = format!("sqlite://{}", folder.path().join("healgate.db").display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql("PRAGMA user_version = 999")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    let error = open(folder.path(), Arc::new(Heard::default()))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("the database has schema 999, and this healgate knows schemas up to "),
+        "{error}"
+    );
+    assert!(error.contains("written by a newer healgate"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_not_a_database_is_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("healgate.db");
+    std::fs::write(&path, "not a database, but somebody's text".repeat(100)).unwrap();
+    open(folder.path(), Arc::new(Heard::default())).await.unwrap_err();
+    assert!(std::fs::read_to_string(&path).unwrap().starts_with("not a database"));
+}

@@ -1,0 +1,368 @@
+//! A store on a fresh folder, a clock that the story moves, and short words for what senders and workers do.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use healgate::clock::Ids;
+use healgate::domain::alert::{Alert, AlertStatus, Group, Sender};
+use healgate::domain::attempt::{AttemptKey, Ending, Outcome, TaskResult};
+use healgate::domain::decision::{Decision, DecisionKind};
+use healgate::domain::host_stats::HostStats;
+use healgate::domain::ids::{Fingerprint, JobId, NotificationId, Target};
+use healgate::domain::job::{Job, JobStatus, NewJob, Reason, Trigger};
+use healgate::domain::parameters::{Parameters, Plan};
+use healgate::domain::policy::{Delivery, Intake, Reached};
+use healgate::domain::route::{Mode, Route};
+use healgate::domain::span::Span;
+use healgate::domain::timestamp::Timestamp;
+use healgate::store::observe::{Committed, Observer};
+use healgate::store::read::PageRequest;
+use healgate::store::sqlite::SqliteStore;
+use healgate::store::{By, Claim, Received, Store, StoreError};
+
+/// Remembers what the commits said.
+#[derive(Debug, Default)]
+pub(super) struct Heard(pub(super) Mutex<Committed>);
+
+impl Observer for Heard {
+    fn committed(&self, committed: &Committed) {
+        let mut all = self.0.lock().unwrap();
+        all.touched.extend(&committed.touched);
+        all.finished.extend(committed.finished.iter().cloned());
+        all.waits.extend(&committed.waits);
+    }
+}
+
+pub(super) async fn open(folder: &Path, heard: Arc<Heard>) -> Result<SqliteStore, StoreError> {
+    SqliteStore::open(&folder.join("healgate.db"), heard).await
+}
+
+pub(super) struct World {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) heard: Arc<Heard>,
+    ids: Ids,
+    now: AtomicI64,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let heard = Arc::new(Heard::default());
+        Self {
+            store: Arc::new(open(folder.path(), Arc::clone(&heard)).await.unwrap()),
+            heard,
+            ids: Ids::default(),
+            now: AtomicI64::new(1_790_000_000_000_000),
+            _folder: folder,
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.now.load(Ordering::SeqCst))
+    }
+
+    pub(super) fn ago(&self, seconds: u64) -> Timestamp {
+        self.now() - Duration::from_secs(seconds)
+    }
+
+    pub(super) fn pass(&self, seconds: i64) {
+        self.now.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+    }
+
+    /// A delivery, as the webhook would make it.
+    pub(super) fn delivery(&self, reports: Vec<Report>) -> Delivery {
+        let now = self.now();
+        let intakes = reports.into_iter().map(|report| Intake {
+            reached: report
+                .reached
+                .into_iter()
+                .map(|(route, plan)| Reached {
+                    route,
+                    plan: Some(Ok(plan)),
+                    job: self.ids.job(now),
+                })
+                .collect(),
+            alert: report.alert,
+            spare_episode: self.ids.episode(now),
+        });
+        Delivery {
+            intakes: intakes.collect(),
+            id: self.ids.notification(now),
+            received_at: now,
+            posted_by: "alertmanager".to_owned(),
+            group: Group {
+                receiver: "healgate".to_owned(),
+                group_key: "{}:{alertname=\"NginxDown\"}".to_owned(),
+                ..Group::default()
+            },
+        }
+    }
+
+    pub(super) async fn deliver(&self, delivery: Delivery) -> Result<Vec<Decision>, StoreError> {
+        self.store.accept(received(), delivery).await
+    }
+
+    /// Posts a notification.
+    pub(super) async fn post(&self, reports: Vec<Report>) -> Vec<Decision> {
+        self.deliver(self.delivery(reports)).await.unwrap()
+    }
+
+    /// Posts a firing alert and answers with the job that it made.
+    pub(super) async fn job_for(&self, report: Report) -> JobId {
+        let decisions = self.post(vec![report]).await;
+        let made = decisions
+            .iter()
+            .find(|decision| matches!(decision.kind, DecisionKind::Queued | DecisionKind::AwaitingApproval));
+        made.unwrap().job.unwrap()
+    }
+
+    /// Inserts a job that a person asked for.
+    pub(super) async fn by_hand(&self, job: NewJob) -> JobId {
+        let id = job.id;
+        self.store.insert_job(job).await.unwrap();
+        id
+    }
+
+    pub(super) fn manual(&self, target: &str) -> NewJob {
+        NewJob {
+            id: self.ids.job(self.now()),
+            status: JobStatus::Queued,
+            playbook: "restart-container".to_owned(),
+            route: None,
+            target: Target::parse(target).unwrap(),
+            trigger: Trigger::Manual,
+            triggered_by: "ada".to_owned(),
+            rerun_of: None,
+            follows: None,
+            episode: None,
+            alert: None,
+            group: None,
+            parameters: parameters(),
+            resolved_within: None,
+            created_at: self.now(),
+            expires_at: self.now() + Duration::from_secs(3_600),
+        }
+    }
+
+    /// A re-run of a finished job.
+    pub(super) async fn rerun(&self, of: JobId) -> JobId {
+        let job = self.job(of).await;
+        self.by_hand(NewJob {
+            trigger: Trigger::Rerun,
+            rerun_of: Some(of),
+            route: job.route,
+            episode: job.episode,
+            alert: job.alert,
+            group: job.group,
+            resolved_within: Some(Span::from_secs(120)),
+            ..self.manual(job.target.as_str())
+        })
+        .await
+    }
+
+    pub(super) async fn claim(&self, free: usize) -> Vec<Claim> {
+        self.store.claim("worker-1", free, self.now()).await.unwrap()
+    }
+
+    /// Claims the one job that is ready.
+    pub(super) async fn claim_one(&self) -> AttemptKey {
+        let claims = self.claim(10).await;
+        assert_eq!(claims.len(), 1, "{claims:#?}");
+        claims[0].key
+    }
+
+    pub(super) async fn claimed(&self, free: usize) -> Vec<JobId> {
+        self.claim(free).await.into_iter().map(|claim| claim.key.job).collect()
+    }
+
+    pub(super) async fn end(&self, key: AttemptKey, outcome: Outcome) -> Job {
+        self.store.finish(key, ending(outcome, self.now())).await.unwrap()
+    }
+
+    pub(super) async fn job(&self, id: JobId) -> Job {
+        self.store.find_job(id).await.unwrap().unwrap()
+    }
+
+    /// The job's status and reason.
+    pub(super) async fn state(&self, id: JobId) -> (JobStatus, Option<Reason>) {
+        let job = self.job(id).await;
+        (job.status, job.reason)
+    }
+
+    /// The words of the job's history.
+    pub(super) async fn history(&self, id: JobId) -> Vec<String> {
+        let page = self.store.job_events(id, first(500)).await.unwrap();
+        page.items.into_iter().map(|event| event.event).collect()
+    }
+
+    pub(super) fn by(&self, name: &str) -> By {
+        By {
+            name: name.to_owned(),
+            at: self.now(),
+            comment: Some("because".to_owned()),
+        }
+    }
+
+    pub(super) fn unknown_job(&self) -> JobId {
+        self.ids.job(self.now())
+    }
+
+    pub(super) fn unknown_notification(&self) -> NotificationId {
+        self.ids.notification(self.now())
+    }
+}
+
+/// One alert of a notification, and what its routes would run.
+#[derive(Clone, Debug)]
+pub(super) struct Report {
+    pub(super) alert: Alert,
+    pub(super) reached: Vec<(Route, Plan)>,
+}
+
+impl Report {
+    pub(super) fn via(mut self, route: Route, target: &str) -> Self {
+        self.reached.push((route, plan(target)));
+        self
+    }
+
+    pub(super) fn with(mut self, label: &str, value: &str) -> Self {
+        self.alert.labels.insert(label.to_owned(), value.to_owned());
+        self
+    }
+}
+
+/// A firing alert with that fingerprint, which began then.
+pub(super) fn firing(fingerprint: &str, starts_at: Timestamp) -> Report {
+    let labels = [("alertname", "NginxDown"), ("container", "nginx")];
+    Report {
+        alert: Alert {
+            status: AlertStatus::Firing,
+            labels: labels
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into_iter()
+                .collect(),
+            annotations: BTreeMap::from([("summary".to_owned(), "nginx is down".to_owned())]),
+            starts_at,
+            ends_at: None,
+            fingerprint: Fingerprint::parse(fingerprint).unwrap(),
+            generator_url: "http://prometheus:9090/graph".to_owned(),
+        },
+        reached: Vec::new(),
+    }
+}
+
+/// The same alert, resolved.
+pub(super) fn resolved(fingerprint: &str, starts_at: Timestamp, ends_at: Timestamp) -> Report {
+    let mut report = firing(fingerprint, starts_at);
+    report.alert.status = AlertStatus::Resolved;
+    report.alert.ends_at = Some(ends_at);
+    report
+}
+
+pub(super) fn route(name: &str) -> Route {
+    Route {
+        name: name.to_owned(),
+        matchers: Vec::new(),
+        playbook: "restart-container".to_owned(),
+        mode: Mode::Auto,
+        goes_on: true,
+        resolved_within: None,
+        expires: Span::from_secs(3_600),
+        again_after: None,
+    }
+}
+
+/// A route that gives the alert two minutes to resolve.
+pub(super) fn verified(name: &str) -> Route {
+    Route {
+        resolved_within: Some(Span::from_secs(120)),
+        ..route(name)
+    }
+}
+
+/// A route that asks a person.
+pub(super) fn asking(name: &str) -> Route {
+    Route {
+        mode: Mode::Approve,
+        ..route(name)
+    }
+}
+
+pub(super) fn parameters() -> Parameters {
+    Parameters {
+        path: "playbooks/restart_container.yml".to_owned(),
+        inventory: "inventory/hosts.yml".to_owned(),
+        limit: None,
+        vars: serde_json::Map::from_iter([("container".to_owned(), "nginx".into())]),
+        tags: Vec::new(),
+        skip_tags: Vec::new(),
+        check: false,
+        diff: false,
+        forks: None,
+        verbosity: 0,
+        env: BTreeMap::new(),
+        vault_password_file: None,
+        private_key_file: None,
+        remote_user: None,
+        become_root: false,
+        timeout: Span::from_secs(600),
+    }
+}
+
+fn plan(target: &str) -> Plan {
+    Plan {
+        playbook: "restart-container".to_owned(),
+        target: Target::parse(target).unwrap(),
+        parameters: parameters(),
+    }
+}
+
+pub(super) fn received() -> Received {
+    Received {
+        sender: Sender::Alertmanager,
+        body: b"{\"version\": \"4\",\n \"alerts\": []}\n".to_vec(),
+        truncated_alerts: 0,
+    }
+}
+
+pub(super) fn ending(outcome: Outcome, finished_at: Timestamp) -> Ending {
+    let stats = HostStats {
+        ok: 1,
+        failed: u64::from(outcome == Outcome::HostsFailed),
+        ..HostStats::default()
+    };
+    Ending {
+        outcome,
+        message: None,
+        exit_code: Some(i32::from(outcome != Outcome::Ok)),
+        recap: BTreeMap::from([("web1".to_owned(), stats)]),
+        finished_at,
+        log_bytes: 0,
+        log_truncated: false,
+    }
+}
+
+pub(super) fn task(name: &str) -> TaskResult {
+    TaskResult {
+        play: "Restart".to_owned(),
+        task: name.to_owned(),
+        path: Some("playbooks/restart_container.yml:7".to_owned()),
+        host: "web1".to_owned(),
+        action: "ansible.builtin.command".to_owned(),
+        status: "changed".to_owned(),
+        started_at: Timestamp::from_micros(1_790_000_000_123_456),
+        seconds: 0.1,
+        message: None,
+        items: None,
+        diff: Some(serde_json::json!({"before": "a", "after": "b"})),
+    }
+}
+
+/// The first page of that many.
+pub(super) fn first(limit: u32) -> PageRequest {
+    PageRequest { limit, after: None }
+}
