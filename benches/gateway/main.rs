@@ -1,0 +1,100 @@
+//! `cargo bench --bench gateway`: what the gateway costs, beside a baseline of the same run. Judges nothing: a figure
+//! is never right or wrong here, and the exit code only says whether it could be measured.
+//!
+//! Everything that is started or written lies below `target/bench`, on the disk that the repository is on, and is gone
+//! afterwards; `bench/results.json` stays.
+
+mod catalogue;
+mod client;
+mod disk;
+mod effect;
+mod failed;
+mod folder;
+mod load;
+mod machine;
+mod memory;
+mod process;
+mod report;
+mod samples;
+mod servers;
+mod unstored;
+mod watch;
+mod webhooks;
+
+use std::process::ExitCode;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::failed::{Failed, failed};
+use crate::machine::Machine;
+use crate::report::Report;
+
+fn main() -> ExitCode {
+    // `cargo test --all-targets` starts this too, and wants no figures.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        report::line("nothing is measured without `cargo bench`");
+        return ExitCode::SUCCESS;
+    }
+    match measure() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure() -> Result<(), Failed> {
+    // As in `healgate serve`: the same subscriber, the same number of threads.
+    healgate::telemetry::init_tracing("warn,healgate=info", false).map_err(failed("log"))?;
+    let servers = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(failed("start the servers' runtime"))?;
+    let clients = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed("start the clients' runtime"))?;
+    let report = clients.block_on(async {
+        tokio::select! {
+            report = all(&servers) => report,
+            interrupted = interruption() => interrupted,
+        }
+    });
+    // Whatever still waits there must not hold up the end.
+    clients.shutdown_background();
+    servers.shutdown_background();
+    let report = report?;
+    report.print();
+    report.write()
+}
+
+async fn all(servers: &Runtime) -> Result<Report, Failed> {
+    let root = folder::root()?;
+    let machine = Machine::look(&root)?;
+    report::error(&"measuring webhooks …");
+    let webhooks = webhooks::measure(&root, servers).await?;
+    report::error(&"measuring the way to the first effect …");
+    let effect = effect::measure(&root).await?;
+    report::error(&"measuring memory …");
+    let memory = memory::measure(&root).await?;
+    Ok(Report {
+        machine,
+        webhooks,
+        effect,
+        memory,
+    })
+}
+
+/// Ends with an error as soon as somebody asks for an end, so that everything is cleaned up on the way out.
+async fn interruption<T>() -> Result<T, Failed> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed("listen to signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed("listen to signals"))?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Err(Failed::new("measure", "interrupted"))
+}

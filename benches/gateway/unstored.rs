@@ -1,0 +1,143 @@
+//! The baseline of the webhooks: a store that decides about every alert, as the real one does, and keeps nothing.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use healgate::domain::attempt::{Attempt, AttemptKey, Ending, TaskResult};
+use healgate::domain::decision::Decision;
+use healgate::domain::ids::{Fingerprint, JobId, NotificationId};
+use healgate::domain::job::{Job, JobEvent, NewJob};
+use healgate::domain::policy::{Delivery, Ledger, decide};
+use healgate::domain::timestamp::Timestamp;
+use healgate::store::read::{
+    AlertStory, AlertSummary, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
+    StatusCount,
+};
+use healgate::store::{ActiveRun, Answer, By, Canceled, Claim, Received, Store, StoreError};
+
+/// Every alert is new to it.
+#[derive(Debug)]
+pub(crate) struct Unstored;
+
+fn nothing_stored<T>() -> Result<T, StoreError> {
+    Err(StoreError::Refused("nothing is stored here".to_owned()))
+}
+
+#[async_trait]
+impl Store for Unstored {
+    async fn accept(&self, _: Received, delivery: Delivery) -> Result<Vec<Decision>, StoreError> {
+        Ok(decide(&delivery, &mut Ledger::new(HashMap::new())).decisions)
+    }
+
+    async fn ledger(&self, _: &[Fingerprint]) -> Result<Ledger, StoreError> {
+        nothing_stored()
+    }
+
+    async fn claim(&self, _: &str, _: usize, _: Timestamp) -> Result<Vec<Claim>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn started(&self, _: AttemptKey, _: Timestamp) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn release(&self, _: AttemptKey, _: &str, _: Timestamp) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn append_log(&self, _: AttemptKey, _: u64, _: Vec<u8>) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn seal_log(&self, _: AttemptKey, _: u64, _: Vec<u8>) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn record_tasks(&self, _: AttemptKey, _: u64, _: Vec<TaskResult>) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn finish(&self, _: AttemptKey, _: Ending) -> Result<Job, StoreError> {
+        nothing_stored()
+    }
+
+    async fn cancel(&self, _: JobId, _: By) -> Result<Canceled, StoreError> {
+        nothing_stored()
+    }
+
+    async fn answer(&self, _: JobId, _: Answer, _: By) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn insert_job(&self, _: NewJob) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn note(&self, _: JobId, _: JobEvent) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn settle_due(&self, _: Timestamp) -> Result<Vec<JobId>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn next_due(&self, _: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn active_runs(&self) -> Result<Vec<ActiveRun>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn find_job(&self, _: JobId) -> Result<Option<Job>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn list_jobs(&self, _: &JobFilter, _: PageRequest) -> Result<Page<Job>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn job_events(&self, _: JobId, _: PageRequest) -> Result<Page<JobEvent>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn find_attempt(&self, _: JobId, _: Option<u32>) -> Result<Option<Attempt>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn tasks(&self, _: JobId, _: u32, _: PageRequest) -> Result<Page<TaskResult>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn log_head(&self, _: JobId, _: u32) -> Result<LogHead, StoreError> {
+        nothing_stored()
+    }
+
+    async fn read_log(&self, _: JobId, _: u32, _: u64, _: usize) -> Result<Vec<u8>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn list_alerts(&self, _: PageRequest) -> Result<Page<AlertSummary>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn find_alert(&self, _: &Fingerprint) -> Result<Option<AlertStory>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn list_notifications(&self, _: PageRequest) -> Result<Page<NotificationSummary>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn find_notification(&self, _: NotificationId) -> Result<Option<NotificationDetail>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn count_jobs(&self) -> Result<Vec<StatusCount>, StoreError> {
+        nothing_stored()
+    }
+}

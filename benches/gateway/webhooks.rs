@@ -1,0 +1,160 @@
+//! Webhooks with durable answers beside the same server answering without storing.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::disk;
+use crate::failed::Failed;
+use crate::folder::Folder;
+use crate::load::{Load, Round};
+use crate::samples::Samples;
+use crate::servers::Servers;
+
+const CONNECTIONS: usize = 64;
+
+/// Counted rounds of each server.
+const ROUNDS: usize = 7;
+
+/// Posts of each connection in a round under load.
+const POSTS: usize = 100;
+
+/// Posts in a round of one connection.
+const LONE_POSTS: usize = 200;
+
+/// The figures.
+#[derive(Debug, Default)]
+pub(crate) struct Webhooks {
+    pub(crate) durable: Side,
+    pub(crate) unstored: Side,
+    /// A synced append of 4 KiB, in milliseconds.
+    pub(crate) synced_append: Samples,
+    /// Posts that shared one commit, per round under load.
+    pub(crate) posts_per_commit: Samples,
+    /// How much of a round under load the one writer was busy.
+    pub(crate) writer_busy: Samples,
+}
+
+/// One server's figures.
+#[derive(Debug, Default)]
+pub(crate) struct Side {
+    /// One per round.
+    pub(crate) posts_per_second: Samples,
+    /// Of every post under load, in milliseconds.
+    pub(crate) loaded: Samples,
+    /// Of every post on a lone connection, in milliseconds.
+    pub(crate) lone: Samples,
+}
+
+pub(crate) async fn measure(root: &Path, runtime: &Runtime) -> Result<Webhooks, Failed> {
+    let folder = Folder::new(root)?;
+    let servers = Servers::start(&folder, runtime).await?;
+    let mut figures = Webhooks::default();
+    // Round 0 warms up and is not counted; then who begins changes each time.
+    for number in 0..=ROUNDS {
+        let mut round = Webhooks::default();
+        if number % 2 == 0 {
+            round.durable(&servers).await?;
+            round.unstored(&servers).await?;
+        } else {
+            round.unstored(&servers).await?;
+            round.durable(&servers).await?;
+        }
+        round.durable.lone = lone(servers.durable).await?;
+        round.unstored.lone = lone(servers.unstored).await?;
+        round.synced_append = disk::synced_appends(root, LONE_POSTS)?;
+        if number > 0 {
+            figures.add(round);
+        }
+    }
+    Ok(figures)
+}
+
+/// One round under load. The server closes connections that idle, so each round has its own.
+async fn loaded(server: SocketAddr) -> Result<Round, Failed> {
+    Load::connect(server, CONNECTIONS).await?.round("Down", POSTS).await
+}
+
+async fn lone(server: SocketAddr) -> Result<Samples, Failed> {
+    let round = Load::connect(server, 1).await?.round("Down", LONE_POSTS).await?;
+    Ok(round.latencies)
+}
+
+impl Side {
+    fn take(&mut self, round: Round) {
+        self.posts_per_second.push(round.posts_per_second);
+        self.loaded.extend(round.latencies);
+    }
+
+    fn add(&mut self, other: Self) {
+        self.posts_per_second.extend(other.posts_per_second);
+        self.loaded.extend(other.loaded);
+        self.lone.extend(other.lone);
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "posts_per_second": {
+                "median": self.posts_per_second.median(),
+                "rounds": self.posts_per_second.all(),
+            },
+            "milliseconds_under_load": latencies(&self.loaded),
+            "milliseconds_alone": latencies(&self.lone),
+        })
+    }
+}
+
+impl Webhooks {
+    async fn unstored(&mut self, servers: &Servers) -> Result<(), Failed> {
+        self.unstored.take(loaded(servers.unstored).await?);
+        Ok(())
+    }
+
+    async fn durable(&mut self, servers: &Servers) -> Result<(), Failed> {
+        let (commits_before, busy_before) = servers.writer.so_far();
+        let round = loaded(servers.durable).await?;
+        let (commits, busy) = servers.writer.so_far();
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+        let posts = (CONNECTIONS * POSTS) as f64;
+        self.posts_per_commit.push(posts / (commits - commits_before));
+        self.writer_busy
+            .push((busy - busy_before) * round.posts_per_second / posts);
+        self.durable.take(round);
+        Ok(())
+    }
+
+    fn add(&mut self, round: Self) {
+        self.durable.add(round.durable);
+        self.unstored.add(round.unstored);
+        self.synced_append.extend(round.synced_append);
+        self.posts_per_commit.extend(round.posts_per_commit);
+        self.writer_busy.extend(round.writer_busy);
+    }
+
+    /// Durable over unstored, round by round.
+    pub(crate) fn ratios(&self) -> Samples {
+        self.durable.posts_per_second.ratios(&self.unstored.posts_per_second)
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let ratios = self.ratios();
+        json!({
+            "connections": CONNECTIONS,
+            "rounds": ROUNDS,
+            "posts_per_round": CONNECTIONS * POSTS,
+            "alerts_per_post": 1,
+            "durable": self.durable.json(),
+            "unstored": self.unstored.json(),
+            "ratio": { "median": ratios.median(), "rounds": ratios.all() },
+            "posts_per_commit": self.posts_per_commit.median(),
+            "writer_busy": self.writer_busy.median(),
+            "synced_append_4k_milliseconds": latencies(&self.synced_append),
+        })
+    }
+}
+
+fn latencies(samples: &Samples) -> Value {
+    json!({ "count": samples.count(), "p50": samples.median(), "p99": samples.percentile(99) })
+}
