@@ -133,9 +133,6 @@ pub trait Store: Send + Sync {
     /// what its run may heal.
     async fn insert_job(&self, job: NewJob) -> Result<(), StoreError>;
 
-    /// Adds to a job's history.
-    async fn note(&self, job: JobId, event: JobEvent) -> Result<(), StoreError>;
-
     /// Ends what has waited too long: expired jobs, verifications whose time is over. Answers with the jobs changed.
     async fn settle_due(&self, now: Timestamp) -> Result<Vec<JobId>, StoreError>;
 

@@ -4,11 +4,14 @@ mod follow;
 mod guard;
 mod pool;
 mod recovery;
+mod release;
 mod run;
 mod stops;
 mod tail;
 
 use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
 
 pub use pool::{OnShutdown, Pool, Shutdown};
 
@@ -28,6 +31,15 @@ pub struct Tools {
     pub metrics: Metrics,
     /// How this process names itself in attempts.
     pub worker: String,
+}
+
+/// What the runs of this process are told when it ends.
+#[derive(Clone, Debug, Default)]
+struct Parting {
+    /// Store what there is so far, and let the run go on alone.
+    leave: CancellationToken,
+    /// Stop the playbook.
+    stop: CancellationToken,
 }
 
 impl std::fmt::Debug for Tools {

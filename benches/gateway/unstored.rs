@@ -73,10 +73,6 @@ impl Store for Unstored {
         nothing_stored()
     }
 
-    async fn note(&self, _: JobId, _: JobEvent) -> Result<(), StoreError> {
-        nothing_stored()
-    }
-
     async fn settle_due(&self, _: Timestamp) -> Result<Vec<JobId>, StoreError> {
         nothing_stored()
     }

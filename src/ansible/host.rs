@@ -1,6 +1,7 @@
 //! The process between the gateway and one playbook: starts it, keeps its log, ends it when it must end, and writes down
 //! how it ended. Outlives the gateway on purpose; has one thread, and no tokio. Never touches the store.
 
+pub(super) mod masters;
 mod output;
 pub(super) mod play;
 pub(super) mod stop;
@@ -15,12 +16,13 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, set_child_subreaper, setsid, wait};
 
+use crate::ansible::host::masters::dismiss;
 use crate::ansible::host::output::Output;
 use crate::ansible::host::play::Play;
 use crate::ansible::host::stop::Stopping;
 use crate::ansible::host::wakes::{Wakes, Woken};
 use crate::ansible::rundir::{
-    How, Killed, Order, RunDir, Status, StatusFile, Stop, StopKind, lock_file, mark, try_lock,
+    How, Order, RunDir, Status, StatusFile, Stop, StopKind, lock_file, mark, names, try_lock,
 };
 use crate::clock::Clock;
 use crate::domain::span::Span;
@@ -205,6 +207,10 @@ impl<'a> Host<'a> {
     }
 
     fn conclude(mut self, how: How, started_at: Timestamp) -> Status {
+        // A stop has ended them with all the rest.
+        if self.stopping.is_none() {
+            dismiss(&self.order.sockets);
+        }
         self.play.copy_rest(&mut self.output);
         let (stopped, killed, lines) = match self.stopping {
             Some(stopping) => {
@@ -266,11 +272,6 @@ fn stop_line(stop: &Stop, order: &Order) -> String {
         }
         StopKind::Cancel | StopKind::Shutdown => format!("stopped by {by} ({}) at {at}", kind.as_str()),
     }
-}
-
-fn names(processes: &[Killed]) -> String {
-    let names: Vec<String> = processes.iter().map(|p| format!("{} ({})", p.name, p.pid)).collect();
-    names.join(", ")
 }
 
 /// A pid as /proc writes it.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::ansible::events::{EventReader, Progress};
+use crate::ansible::host::masters::Masters;
 use crate::ansible::host::stop::send;
 use crate::ansible::host::tree::{Identity, Mark, Process, processes};
 use crate::ansible::host::wakes::pause;
@@ -19,13 +20,14 @@ impl RunDir {
     /// Kills all that unfinished tasks of a vanished run began, and Ansible itself. Returns when none of it lives, or
     /// after `patience`. Blocks its thread.
     pub fn end_leftovers(&self, patience: Duration) -> io::Result<Vec<Killed>> {
-        let marker = self.order()?.marker;
+        let order = self.order()?;
+        let masters = Masters::of(&order.sockets);
         let (mut events, mut progress) = (EventReader::default(), Progress::default());
         while events.follow(self, &mut progress)? {}
         let mut killed: HashMap<Identity, Killed> = HashMap::new();
         let mut waited = Duration::ZERO;
         loop {
-            let left = leftovers(&marker, &progress);
+            let left = leftovers(&order.marker, &masters, &progress);
             if left.is_empty() || waited >= patience {
                 return Ok(killed.into_values().collect());
             }
@@ -42,13 +44,14 @@ impl RunDir {
     }
 }
 
-/// What carries this run's mark, with everything below it. A process that cleared its environment and lost its parent is
+/// What carries this run's mark, and ssh's masters, with everything below it. A process that cleared its environment and lost its parent is
 /// not known as ours any more: without a host, time says nothing about a process.
-fn leftovers(marker: &str, progress: &Progress) -> Vec<Process> {
+fn leftovers(marker: &str, masters: &Masters, progress: &Progress) -> Vec<Process> {
     let all = processes();
     let is_ours = |process: &Process| {
         let mark = Mark::of(process.pid);
         mark.run.as_deref() == Some(marker) && mark.task.is_none_or(|number| progress.is_open(number))
+            || masters.has(process.pid)
     };
     let mut doomed: HashSet<i32> = all
         .iter()

@@ -28,6 +28,7 @@ use crate::domain::ids::JobId;
 use crate::domain::timestamp::Timestamp;
 
 pub(crate) use files::{READ_AT_MOST, StatusFile, lock_file, mark, try_lock, write_atomically, write_new};
+pub(crate) use list::names;
 pub use state::RunState;
 
 /// All run directories: `<data_dir>/runs/<job>/<attempt>`.

@@ -157,10 +157,6 @@ impl Store for SqliteStore {
         self.writer.write(insert::InsertJob(job)).await
     }
 
-    async fn note(&self, job: JobId, event: JobEvent) -> Result<(), StoreError> {
-        self.writer.write(insert::Note { job, event }).await
-    }
-
     async fn settle_due(&self, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
         self.writer.write(resolve::SettleDue(now)).await
     }

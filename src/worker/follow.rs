@@ -4,23 +4,23 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
-use tokio_util::sync::CancellationToken;
 
 use crate::ansible::HostProcess;
 use crate::ansible::outcome::{TAIL_BYTES, judge};
-use crate::ansible::rundir::{RunDir, RunState, StopKind};
+use crate::ansible::rundir::{Killed, RunDir, RunState, StopKind, names};
 use crate::domain::attempt::{AttemptKey, Ending, Outcome};
 use crate::domain::host_stats::Recap;
 use crate::store::{Claim, StoreError};
-use crate::worker::Tools;
+use crate::worker::release::release;
 use crate::worker::stops::{Stops, request_stop};
 use crate::worker::tail::{Tail, TailError};
+use crate::worker::{Parting, Tools};
 
 /// How often a run's files are looked at while it goes on: a line is readable well within half a second.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// How long to wait before the store is asked again after it could not take a run's end.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// Looks at an adopted run that may fail in a row: half a minute.
 const FAILED_LOOKS: u32 = 300;
@@ -33,7 +33,7 @@ const LEFTOVERS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How the end of a run is noticed.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(super) enum Ends {
     /// Its host is a child of this process.
     Child(HostProcess),
     /// Its host was started by an earlier process: its lock tells. Counts the looks in a row that failed.
@@ -45,18 +45,24 @@ pub(super) enum Ended {
 pub(super) struct Followed {
     pub(super) dir: RunDir,
     pub(super) tail: Tail,
-    pub(super) ended: Ended,
+    pub(super) ends: Ends,
 }
 
-/// Follows until the run has ended and its end is stored.
-pub(super) async fn follow(tools: Tools, claim: Claim, mut run: Followed, stop_runs: CancellationToken) {
+/// Follows until the run has ended and its end is stored, or until it is left to the next start.
+pub(super) async fn follow(tools: Tools, claim: Claim, mut run: Followed, parting: Parting) {
     let key = claim.key;
-    if to_the_end(&tools, key, &mut run, &stop_runs).await.is_err() {
-        tracing::error!("another claim owns this job; its run is stopped");
-        return abandon(&tools, &run.dir);
+    match to_the_end(&tools, key, &mut run, &parting).await {
+        Ok(Reached::End) => {}
+        Ok(Reached::Parting) => return,
+        Err(Lost) => {
+            tracing::error!("another claim owns this job; its run is stopped");
+            return abandon(&tools, &run.dir);
+        }
     }
-    let Some(ending) = complete(&tools, &mut run).await else {
-        return abandon(&tools, &run.dir);
+    let ending = match complete(&tools, &mut run).await {
+        Some(Ended::Judged(ending)) => ending,
+        Some(Ended::NeverBegan) => return release(&tools, key, &run.dir).await,
+        None => return abandon(&tools, &run.dir),
     };
     let took = ending.finished_at.since(started_at(&claim, &ending));
     tracing::info!(outcome = ending.outcome.as_str(), "ended");
@@ -69,12 +75,14 @@ pub(super) async fn follow(tools: Tools, claim: Claim, mut run: Followed, stop_r
 /// The claim is lost.
 struct Lost;
 
-async fn to_the_end(
-    tools: &Tools,
-    key: AttemptKey,
-    run: &mut Followed,
-    stop_runs: &CancellationToken,
-) -> Result<(), Lost> {
+/// How far a run was followed.
+enum Reached {
+    End,
+    /// The run goes on without this process.
+    Parting,
+}
+
+async fn to_the_end(tools: &Tools, key: AttemptKey, run: &mut Followed, parting: &Parting) -> Result<Reached, Lost> {
     let stop = tools.live.stop_signal(key.job);
     // Begins with a look: a stop may have been asked for before the signal was registered.
     let mut stops = Stops::new();
@@ -84,10 +92,14 @@ async fn to_the_end(
     let mut not_before = Instant::now();
     loop {
         tokio::select! {
-            () = has_ended(&mut run.ended, &run.dir) => return Ok(()),
+            () = has_ended(&mut run.ends, &run.dir) => return Ok(Reached::End),
             _ = look.tick() => {}
             () = stop.asked() => stops.asked(),
-            () = stop_runs.cancelled(), if !stopping => {
+            () = parting.leave.cancelled() => {
+                advance(tools, run).await?;
+                return Ok(Reached::Parting);
+            }
+            () = parting.stop.cancelled(), if !stopping => {
                 stopping = true;
                 stops.shutdown();
             }
@@ -99,14 +111,14 @@ async fn to_the_end(
     }
 }
 
-async fn has_ended(ended: &mut Ended, dir: &RunDir) {
-    match ended {
-        Ended::Child(host) => {
+async fn has_ended(ends: &mut Ends, dir: &RunDir) {
+    match ends {
+        Ends::Child(host) => {
             if let Err(error) = host.wait().await {
                 tracing::warn!(%error, "failed to wait for a run's host");
             }
         }
-        Ended::Lock { failed } => loop {
+        Ends::Lock { failed } => loop {
             // A look that fails says nothing, the next one may; but a job must not run for ever.
             match dir.state() {
                 Ok(RunState::Live) => *failed = 0,
@@ -140,7 +152,7 @@ pub(super) fn abandon(tools: &Tools, dir: &RunDir) {
 pub(super) async fn give_up(tools: &Tools, key: AttemptKey) {
     let dir = tools.ansible.runs().open(key.job, key.number);
     abandon(tools, &dir);
-    has_ended(&mut Ended::Lock { failed: 0 }, &dir).await;
+    has_ended(&mut Ends::Lock { failed: 0 }, &dir).await;
     end_leftovers(&dir).await;
     let ending = Ending {
         outcome: Outcome::Lost,
@@ -156,8 +168,15 @@ pub(super) async fn give_up(tools: &Tools, key: AttemptKey) {
     }
 }
 
+/// What an ended run comes to.
+enum Ended {
+    Judged(Ending),
+    /// Its host died before it could begin anything.
+    NeverBegan,
+}
+
 /// Moves the rest into the store, however long that takes, and judges. Nothing if the claim is lost.
-async fn complete(tools: &Tools, run: &mut Followed) -> Option<Ending> {
+async fn complete(tools: &Tools, run: &mut Followed) -> Option<Ended> {
     let mut unreadable = 0;
     loop {
         match move_rest(tools, run).await {
@@ -185,7 +204,7 @@ async fn complete(tools: &Tools, run: &mut Followed) -> Option<Ending> {
 }
 
 /// Says how the run ended, once all that it said is in the store.
-async fn judged(tools: &Tools, run: &Followed) -> Ending {
+async fn judged(tools: &Tools, run: &Followed) -> Ended {
     let tail = read_or_none(run.dir.output_tail(TAIL_BYTES)).unwrap_or_default();
     let summary = run.tail.summary();
     let mut ending = Ending {
@@ -205,25 +224,32 @@ async fn judged(tools: &Tools, run: &Followed) -> Ending {
             ending.log_truncated = status.log_truncated;
         }
         Some(RunState::NeverStarted) => {
-            ending.outcome = Outcome::StartFailed;
-            ending.message = run.dir.host_error();
+            let Some(why) = run.dir.host_error() else {
+                return Ended::NeverBegan;
+            };
+            (ending.outcome, ending.message) = (Outcome::StartFailed, Some(why));
         }
         Some(RunState::Vanished | RunState::Live) | None => {
-            end_leftovers(&run.dir).await;
+            let killed = end_leftovers(&run.dir).await;
             (ending.outcome, ending.message) = judge(None, summary, &tail);
+            if let (Some(message), false) = (&mut ending.message, killed.is_empty()) {
+                message.push_str(&format!("; killed what it left: {}", names(&killed)));
+            }
         }
     }
-    ending
+    Ended::Judged(ending)
 }
 
 /// A killed host could not stop anything; what unfinished tasks began must not outlive the job.
-async fn end_leftovers(dir: &RunDir) {
+async fn end_leftovers(dir: &RunDir) -> Vec<Killed> {
     let dir = dir.clone();
     let ended = tokio::task::spawn_blocking(move || dir.end_leftovers(LEFTOVERS_PATIENCE)).await;
     match ended.map_err(std::io::Error::other).flatten() {
-        Ok(killed) if killed.is_empty() => {}
-        Ok(killed) => tracing::warn!(?killed, "killed what a vanished run had left behind"),
-        Err(error) => tracing::error!(%error, "failed to end what a vanished run has left behind"),
+        Ok(killed) => killed,
+        Err(error) => {
+            tracing::error!(%error, "failed to end what a vanished run has left behind");
+            Vec::new()
+        }
     }
 }
 

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
 use crate::domain::attempt::AttemptKey;
 use crate::worker::follow::give_up;
-use crate::worker::{Tools, recovery};
+use crate::worker::{Parting, Tools, recovery};
 
 /// How often a run is taken up again before it is given up.
 const TRIES: u32 = 3;
@@ -20,13 +19,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Does the work of that run; if it panics, the run is taken up as a new start would do it, and given up if that does
 /// not help.
-pub(super) async fn guarded(
-    tools: Tools,
-    key: AttemptKey,
-    stop_runs: CancellationToken,
-    work: impl Future<Output = ()>,
-) {
-    let again = || resume(&tools, key, &stop_runs);
+pub(super) async fn guarded(tools: Tools, key: AttemptKey, parting: Parting, work: impl Future<Output = ()>) {
+    let again = || resume(&tools, key, &parting);
     if !survives(work, again, PAUSE).await && !is_calm(give_up(&tools, key)).await {
         tracing::error!(job.id = %key.job, "a run could not be followed; the next start takes it up");
     }
@@ -59,8 +53,8 @@ async fn is_calm(work: impl Future<Output = ()>) -> bool {
     ended.is_ok()
 }
 
-async fn resume(tools: &Tools, key: AttemptKey, stop_runs: &CancellationToken) {
-    while let Err(error) = recovery::resume(tools, key, stop_runs).await {
+async fn resume(tools: &Tools, key: AttemptKey, parting: &Parting) {
+    while let Err(error) = recovery::resume(tools, key, parting).await {
         tracing::error!(%error, "failed to take up a run again; trying again");
         sleep(PAUSE).await;
     }

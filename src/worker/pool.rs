@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::{Claim, StoreError};
 use crate::worker::guard::guarded;
-use crate::worker::{Tools, recovery, run};
+use crate::worker::{Parting, Tools, recovery, run};
 
 /// How long to wait after the store has failed before it is asked again.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -20,12 +20,15 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// that takes nothing must not hold up the end for ever.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
-/// What happens to playbooks that still run when the shutdown has waited long enough.
+/// How long the runs may take to store what they have said so far before they are left alone.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What happens to playbooks that still run at a shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnShutdown {
     /// They go on under their run hosts; the next start takes them up.
     Leave,
-    /// They are stopped, and their jobs end `canceled`.
+    /// They are waited for, then stopped, and their jobs end `canceled`.
     Stop,
 }
 
@@ -36,6 +39,7 @@ pub struct Shutdown {
     pub stopping: CancellationToken,
     /// Waiting for playbooks ends at once.
     pub hurry: CancellationToken,
+    /// How long `OnShutdown::Stop` waits.
     pub drain_timeout: Duration,
     pub on_shutdown: OnShutdown,
 }
@@ -47,22 +51,21 @@ pub struct Pool {
     slots: usize,
     shutdown: Shutdown,
     runs: JoinSet<()>,
-    /// Tells the runs of this process to stop their playbooks.
-    stop_runs: CancellationToken,
+    parting: Parting,
 }
 
 impl Pool {
     /// Takes up what an earlier process left behind. Must be done before anything is claimed.
     pub async fn recover(tools: Tools, slots: usize, shutdown: Shutdown) -> Result<Self, StoreError> {
-        let stop_runs = CancellationToken::new();
+        let parting = Parting::default();
         let mut runs = JoinSet::new();
-        recovery::take_up(&tools, &stop_runs, &mut runs).await?;
+        recovery::take_up(&tools, &parting, &mut runs).await?;
         Ok(Self {
             tools,
             slots,
             shutdown,
             runs,
-            stop_runs,
+            parting,
         })
     }
 
@@ -89,9 +92,10 @@ impl Pool {
 
     async fn try_work(&mut self) -> Result<Instant, StoreError> {
         let now = self.tools.clock.now();
-        let due = self.tools.store.next_due(now).await?;
-        if due.is_some_and(|due| due <= now) {
+        let mut next = self.tools.store.next_due(now).await?;
+        if next.is_some_and(|due| due <= now) {
             self.tools.store.settle_due(now).await?;
+            next = self.tools.store.next_due(now).await?;
         }
         let free = self.slots.saturating_sub(self.runs.len());
         if free > 0 && !self.shutdown.stopping.is_cancelled() {
@@ -103,7 +107,7 @@ impl Pool {
         self.tools
             .metrics
             .worker_slots(busy as u64, self.slots.saturating_sub(busy) as u64);
-        let next = self.tools.store.next_due(now).await?;
+        // What was claimed meanwhile can only make this too early.
         let sleep = next.map_or(LONGEST_SLEEP, |next| {
             next.since(self.tools.clock.now()).min(LONGEST_SLEEP)
         });
@@ -111,9 +115,9 @@ impl Pool {
     }
 
     fn begin(&mut self, claim: Claim) {
-        let (tools, stop_runs, key) = (self.tools.clone(), self.stop_runs.clone(), claim.key);
-        let work = run::run(tools.clone(), claim, stop_runs.clone());
-        self.runs.spawn(guarded(tools, key, stop_runs, work));
+        let (tools, parting, key) = (self.tools.clone(), self.parting.clone(), claim.key);
+        let work = run::run(tools.clone(), claim, parting.clone());
+        self.runs.spawn(guarded(tools, key, parting, work));
     }
 
     async fn wait(&mut self, wake: Instant) {
@@ -129,6 +133,23 @@ impl Pool {
         if self.runs.is_empty() {
             return;
         }
+        match self.shutdown.on_shutdown {
+            OnShutdown::Leave => self.leave().await,
+            OnShutdown::Stop => self.stop().await,
+        }
+    }
+
+    async fn leave(&mut self) {
+        let hurry = self.shutdown.hurry.clone();
+        self.parting.leave.cancel();
+        tokio::select! {
+            _ = timeout(LEAVE_PATIENCE, self.runs_to_end()) => {}
+            () = hurry.cancelled() => {}
+        }
+        tracing::info!("left running playbooks to the next start");
+    }
+
+    async fn stop(&mut self) {
         tracing::info!(running = self.runs.len(), "waiting for running playbooks");
         let give_up = Instant::now() + self.shutdown.drain_timeout;
         let hurry = self.shutdown.hurry.clone();
@@ -137,20 +158,13 @@ impl Pool {
             () = sleep_until(give_up) => {}
             () = hurry.cancelled() => {}
         }
-        match self.shutdown.on_shutdown {
-            OnShutdown::Leave => {
-                tracing::info!(running = self.runs.len(), "left running playbooks to the next start");
-            }
-            OnShutdown::Stop => {
-                tracing::info!(running = self.runs.len(), "stopping running playbooks");
-                self.stop_runs.cancel();
-                if timeout(STOP_PATIENCE, self.runs_to_end()).await.is_err() {
-                    tracing::error!(
-                        running = self.runs.len(),
-                        "could not store how all runs ended; the next start does"
-                    );
-                }
-            }
+        tracing::info!(running = self.runs.len(), "stopping running playbooks");
+        self.parting.stop.cancel();
+        if timeout(STOP_PATIENCE, self.runs_to_end()).await.is_err() {
+            tracing::error!(
+                running = self.runs.len(),
+                "could not store how all runs ended; the next start does"
+            );
         }
     }
 

@@ -1,45 +1,53 @@
 //! What an earlier process left behind: runs that go on, runs that ended, claims that never became runs.
 
 use std::collections::HashSet;
+use std::io;
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
-use crate::ansible::rundir::RunState;
+use crate::ansible::rundir::{RunDir, RunState};
 use crate::domain::attempt::AttemptKey;
 use crate::domain::ids::JobId;
 use crate::store::{ActiveRun, Claim, StoreError};
-use crate::worker::Tools;
-use crate::worker::follow::{Ended, Followed, abandon, follow, remove};
+use crate::worker::follow::{Ends, Followed, abandon, follow, remove};
 use crate::worker::guard::guarded;
 use crate::worker::tail::Tail;
+use crate::worker::{Parting, Tools};
+
+/// How many run directories are looked at together: each look may wait for the disk.
+const AT_ONCE: usize = 16;
 
 /// Brings every job that is stored as running to a true state: followed, finished, lost, or back in the queue.
-pub(super) async fn take_up(
-    tools: &Tools,
-    stop_runs: &CancellationToken,
-    runs: &mut JoinSet<()>,
-) -> Result<(), StoreError> {
+pub(super) async fn take_up(tools: &Tools, parting: &Parting, runs: &mut JoinSet<()>) -> Result<(), StoreError> {
     let active = tools.store.active_runs().await?;
     let known: HashSet<(JobId, u32)> = active.iter().map(|run| (run.key.job, run.key.number)).collect();
-    for run in active {
-        let key = run.key;
-        if let Some((claim, followed)) = take_up_one(tools, run).await? {
-            let work = follow(tools.clone(), claim, followed, stop_runs.clone());
-            runs.spawn(guarded(tools.clone(), key, stop_runs.clone(), work));
+    let count = active.len();
+    let all = stream::iter(active).map(|run| take_up_one(tools, run));
+    let mut taken_up = all.buffer_unordered(AT_ONCE);
+    while let Some(one) = taken_up.try_next().await? {
+        if let Some((claim, followed)) = one {
+            let key = claim.key;
+            let work = follow(tools.clone(), claim, followed, parting.clone());
+            runs.spawn(guarded(tools.clone(), key, parting.clone(), work));
         }
     }
+    drop(taken_up);
     sweep(tools, &known);
+    if count > 0 {
+        tracing::info!(runs = count, "took up the runs of an earlier process");
+    }
     Ok(())
 }
 
 /// Goes on with a run of this process whose task has failed.
-pub(super) async fn resume(tools: &Tools, key: AttemptKey, stop_runs: &CancellationToken) -> Result<(), StoreError> {
+pub(super) async fn resume(tools: &Tools, key: AttemptKey, parting: &Parting) -> Result<(), StoreError> {
     let active = tools.store.active_runs().await?;
     match active.into_iter().find(|run| run.key == key) {
         Some(run) => {
             if let Some((claim, followed)) = take_up_one(tools, run).await? {
-                follow(tools.clone(), claim, followed, stop_runs.clone()).await;
+                follow(tools.clone(), claim, followed, parting.clone()).await;
             }
         }
         // Its end was stored; nobody needs the directory.
@@ -57,21 +65,28 @@ async fn take_up_one(tools: &Tools, run: ActiveRun) -> Result<Option<(Claim, Fol
         tasks,
     } = run;
     let dir = tools.ansible.runs().open(key.job, key.number);
-    let state = dir.state();
+    let state = look(&dir).await;
     tracing::info!(job.id = %key.job, attempt.number = key.number, ?state, "took up a run");
     if matches!(state, Ok(RunState::NeverStarted)) {
         let why = "the gateway stopped before the run began; back in the queue";
-        tools.store.release(key, why, tools.clock.now()).await?;
+        // First, as the next claim's directory will have the same name.
         remove(&dir);
+        tools.store.release(key, why, tools.clock.now()).await?;
         return Ok(None);
     }
     let tail = Tail::new(key, dir.clone(), log_bytes, tasks);
     let followed = Followed {
         dir,
         tail,
-        ended: Ended::Lock { failed: 0 },
+        ends: Ends::Lock { failed: 0 },
     };
     Ok(Some((Claim { key, job }, followed)))
+}
+
+async fn look(dir: &RunDir) -> io::Result<RunState> {
+    let dir = dir.clone();
+    let looked = tokio::task::spawn_blocking(move || dir.state()).await;
+    looked.map_err(io::Error::other).flatten()
 }
 
 /// Removes directories that no job needs any more: their ends are stored.

@@ -1,25 +1,23 @@
 //! One attempt, from its claim to its start.
 
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::ansible::HostProcess;
 use crate::ansible::rundir::RunDir;
-use crate::domain::attempt::{Ending, Outcome};
-use crate::domain::host_stats::Recap;
 use crate::store::{Claim, StoreError};
-use crate::worker::Tools;
-use crate::worker::follow::{self, Ended, finish};
+use crate::worker::follow::{self, Ends, finish};
+use crate::worker::release;
 use crate::worker::tail::Tail;
+use crate::worker::{Parting, Tools};
 
 /// Runs the claimed job's playbook and stores how it ended.
-pub(super) async fn run(tools: Tools, claim: Claim, stop_runs: CancellationToken) {
+pub(super) async fn run(tools: Tools, claim: Claim, parting: Parting) {
     let key = claim.key;
     let span = tracing::info_span!("run", job.id = %key.job, attempt.number = key.number);
-    run_in_span(tools, claim, stop_runs).instrument(span).await;
+    run_in_span(tools, claim, parting).instrument(span).await;
 }
 
-async fn run_in_span(tools: Tools, claim: Claim, stop_runs: CancellationToken) {
+async fn run_in_span(tools: Tools, claim: Claim, parting: Parting) {
     let key = claim.key;
     let (dir, host) = match start(&tools, &claim).await {
         Ok(started) => started,
@@ -42,9 +40,9 @@ async fn run_in_span(tools: Tools, claim: Claim, stop_runs: CancellationToken) {
         follow::Followed {
             dir,
             tail,
-            ended: Ended::Child(host),
+            ends: Ends::Child(host),
         },
-        stop_runs,
+        parting,
     )
     .await;
 }
@@ -64,15 +62,6 @@ async fn start(tools: &Tools, claim: &Claim) -> Result<(RunDir, HostProcess), St
 
 async fn start_failed(tools: &Tools, claim: &Claim, message: String) {
     tracing::error!(message, "failed to start");
-    let ending = Ending {
-        outcome: Outcome::StartFailed,
-        message: Some(message),
-        exit_code: None,
-        recap: Recap::new(),
-        finished_at: tools.clock.now(),
-        log_bytes: 0,
-        log_truncated: false,
-    };
-    finish(tools, claim.key, ending).await;
+    finish(tools, claim.key, release::start_failed(tools, message)).await;
     follow::remove(&tools.ansible.runs().open(claim.key.job, claim.key.number));
 }

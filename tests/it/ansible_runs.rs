@@ -1,17 +1,15 @@
-//! What real Ansible does is judged rightly, stopped completely, and never evaluates what an alert says: with the oldest
-//! and the newest ansible-core that are supported.
+//! What real Ansible does is judged rightly, and never evaluates what an alert says: with the oldest and the newest
+//! ansible-core that are supported.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
-use healgate::ansible::rundir::RunState;
 use healgate::domain::alert::{Alert, AlertStatus, Labels};
 use healgate::domain::attempt::Outcome;
 use healgate::domain::ids::Fingerprint;
 use healgate::domain::limit::Limit;
 use serde_json::{Value, json};
 
-use crate::runs::{World, cores, kill, lives, pid_in};
+use crate::runs::{World, cores};
 
 const HEADER: &str = "- hosts: all\n  gather_facts: false\n  tasks:\n";
 
@@ -218,185 +216,5 @@ async fn whatever_an_alert_says_arrives_as_that_text_and_nothing_runs() {
             seen["list"],
             json!([evil, 1, 1.5e20, true, null, {evil.clone(): [evil]}])
         );
-    }
-}
-
-/// The first task leaves a daemon on purpose; the second never ends, and what it begins resists in every way.
-const RESISTING: &str = r#"
-- hosts: all
-  gather_facts: false
-  tasks:
-    - shell: "setsid sh -c 'echo $$ > $DIR/daemon; exec sleep 300' > /dev/null 2>&1 < /dev/null &"
-    - shell: "setsid env -i sh -c 'echo $$ > $DIR/bare_daemon; exec sleep 300' > /dev/null 2>&1 < /dev/null &"
-    - wait_for: {path: $DIR/bare_daemon}
-    - shell: |
-        trap '' INT TERM
-        echo $$ > $DIR/deaf
-        setsid sh -c 'trap "" INT TERM; echo $$ > $DIR/away; while :; do sleep 1; done' &
-        (setsid sh -c 'trap "" INT TERM; echo $$ > $DIR/orphan; while :; do sleep 1; done' > /dev/null 2>&1 &)
-        (setsid env -i sh -c 'trap "" INT TERM; echo $$ > $DIR/bare; while :; do sleep 1; done' > /dev/null 2>&1 &)
-        while :; do sleep 1; done
-"#;
-
-#[tokio::test]
-async fn a_stop_ends_all_that_unfinished_tasks_began_and_spares_what_ended_ones_left() {
-    for core in cores() {
-        let world = World::new(&core);
-        let run = world.play(RESISTING, |_| {});
-        let mut doomed = Vec::new();
-        for name in ["deaf", "away", "orphan", "bare"] {
-            doomed.push(pid_in(&world.path(name)).await);
-        }
-        let asked = Instant::now();
-        run.stop();
-        let ended = run.end().await;
-        assert!(
-            asked.elapsed() < Duration::from_secs(4),
-            "{core}: {:?}",
-            asked.elapsed()
-        );
-        assert_eq!(ended.outcome, Outcome::Canceled);
-        for (name, pid) in ["deaf", "away", "orphan", "bare"].iter().zip(doomed) {
-            assert!(!lives(pid), "{core}: {name} lives\n{}", ended.log);
-        }
-        for name in ["daemon", "bare_daemon"] {
-            let pid = pid_in(&world.path(name)).await;
-            assert!(lives(pid), "{core}: the stop killed {name}\n{}", ended.log);
-            kill(pid);
-        }
-        let text = &ended.log;
-        assert!(
-            text.contains("healgate: stopped by alice (cancel)") && text.contains("healgate: killed"),
-            "{text}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_daemon_lives_on_after_the_end_of_its_run() {
-    for core in cores() {
-        let world = World::new(&core);
-        let tasks = "    - shell: \"setsid sh -c 'echo $$ > $DIR/daemon; exec sleep 300' > /dev/null 2>&1 < /dev/null &\"\n    - wait_for: {path: $DIR/daemon}\n";
-        let ended = world.play(&format!("{HEADER}{tasks}"), |_| {}).end().await;
-        assert_eq!(ended.outcome, Outcome::Ok, "{}", ended.log);
-        let daemon = pid_in(&world.path("daemon")).await;
-        assert!(lives(daemon));
-        kill(daemon);
-    }
-}
-
-#[tokio::test]
-async fn a_stop_ends_ansible_by_its_own_way_out() {
-    for core in cores() {
-        let world = World::with_grace(&core, Duration::from_secs(10));
-        let run = world.play(
-            &format!("{HEADER}    - shell: echo $$ > $DIR/pid; exec sleep 300\n"),
-            |_| {},
-        );
-        let sleep = pid_in(&world.path("pid")).await;
-        let asked = Instant::now();
-        run.stop();
-        let ended = run.end().await;
-        assert!(
-            asked.elapsed() < Duration::from_secs(3),
-            "{core}: {:?}",
-            asked.elapsed()
-        );
-        assert_eq!(
-            ended.status.how,
-            healgate::ansible::rundir::How::Exited { code: 99 },
-            "{}",
-            ended.log
-        );
-        assert!(!lives(sleep) && ended.status.killed.is_empty(), "{:?}", ended.status);
-    }
-}
-
-/// One task on two hosts: it has ended on the first, where it left a daemon, and goes on on the second.
-#[tokio::test]
-async fn a_stop_knows_what_the_same_task_began_on_which_host() {
-    let play = r#"
-- hosts: all
-  gather_facts: false
-  tasks:
-    - shell: |
-        setsid sh -c 'echo $$ > $DIR/{{ inventory_hostname }}; trap "" TERM; while :; do sleep 1; done' > /dev/null 2>&1 < /dev/null &
-        [ {{ inventory_hostname }} = web1 ] || exec sleep 300
-"#;
-    for core in cores() {
-        let world = World::new(&core);
-        world.write(
-            "hosts",
-            "web1 ansible_connection=local\nweb2 ansible_connection=local\n",
-        );
-        let run = world.play(play, |_| {});
-        let (daemon, doomed) = (pid_in(&world.path("web1")).await, pid_in(&world.path("web2")).await);
-        run.says("changed: [web1]").await;
-        run.stop();
-        let ended = run.end().await;
-        assert!(!lives(doomed), "{core}: {}", ended.log);
-        assert!(lives(daemon), "{core}: {}", ended.log);
-        kill(daemon);
-    }
-}
-
-/// Ansible has installed no handlers yet, or is still being imported.
-#[tokio::test]
-async fn a_stop_comes_never_too_early() {
-    for core in cores() {
-        for delay in [0, 50, 150, 300, 450] {
-            let world = World::with_grace(&core, Duration::from_secs(10));
-            let run = world.play(&format!("{HEADER}    - command: sleep 300\n"), |_| {});
-            let moment = Instant::now() + Duration::from_millis(delay);
-            tokio::time::sleep_until(moment.into()).await;
-            let asked = Instant::now();
-            run.stop();
-            let ended = run.end().await;
-            assert_eq!(ended.outcome, Outcome::Canceled, "{}", ended.log);
-            assert!(
-                asked.elapsed() < Duration::from_secs(4),
-                "{core} {delay}: {:?}\n{}",
-                asked.elapsed(),
-                ended.log
-            );
-        }
-    }
-}
-
-#[tokio::test]
-async fn nothing_of_a_run_is_left_when_its_host_is_killed() {
-    for core in cores() {
-        let world = World::new(&core);
-        let mut run = world.play(RESISTING, |_| {});
-        let mut pids = Vec::new();
-        for name in ["deaf", "away", "orphan"] {
-            pids.push(pid_in(&world.path(name)).await);
-        }
-        let bare = pid_in(&world.path("bare")).await;
-        kill(i32::try_from(run.host.pid().unwrap()).unwrap());
-        run.host.wait().await.unwrap();
-        assert_eq!(run.dir.state().unwrap(), RunState::Vanished);
-        run.dir.end_leftovers(Duration::from_secs(5)).unwrap();
-        assert!(!pids.into_iter().any(lives), "{core}");
-        for name in ["daemon", "bare_daemon"] {
-            let pid = pid_in(&world.path(name)).await;
-            assert!(lives(pid), "{core}: {name} was killed");
-            kill(pid);
-        }
-        // Without a mark, a parent and a host, nothing tells whose it is.
-        kill(bare);
-    }
-}
-
-#[tokio::test]
-async fn a_stop_ends_a_task_that_waits_for_its_own_background_job() {
-    for core in cores() {
-        let world = World::new(&core);
-        let tasks = "    - shell: echo $$ > $DIR/pid; exec sleep 300\n      async: 600\n      poll: 1\n";
-        let run = world.play(&format!("{HEADER}{tasks}"), |_| {});
-        let job = pid_in(&world.path("pid")).await;
-        run.stop();
-        let ended = run.end().await;
-        assert!(!lives(job), "{core}: {}", ended.log);
     }
 }

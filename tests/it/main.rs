@@ -8,6 +8,7 @@
 
 mod alertmanager;
 mod ansible_runs;
+mod ansible_stops;
 mod chaos;
 mod check;
 mod contract_auth;
@@ -24,6 +25,7 @@ mod live_log;
 mod recorded;
 mod reload;
 mod rerun;
+mod resisting;
 mod run_host;
 mod runs;
 mod secrets;

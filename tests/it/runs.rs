@@ -70,6 +70,18 @@ pub(crate) fn lives(pid: i32) -> bool {
     state.is_some_and(|state| state != 'Z' && state != 'X')
 }
 
+/// Every living process with that entry in the environment that it was started with, and what it is.
+pub(crate) fn marked(entry: &str) -> Vec<(i32, String)> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|process| process.file_name().to_str()?.parse().ok());
+    let marked = pids.filter(|pid| {
+        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        lives(*pid) && environ.split(|byte| *byte == 0).any(|own| own == entry.as_bytes())
+    });
+    let name = |pid| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    marked.map(|pid| (pid, name(pid).replace('\0', " "))).collect()
+}
+
 /// Ends a process that a test left on purpose.
 pub(crate) fn kill(pid: i32) {
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
@@ -112,7 +124,9 @@ impl World {
     }
 
     pub(crate) fn write(&self, name: &str, content: &str) {
-        fs::write(self.path(name), content).unwrap();
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
     }
 
     /// A run of a shell script instead of a playbook. `$DIR` is the test's directory.
@@ -203,6 +217,12 @@ fn job(parameters: Parameters, alert: Option<Alert>) -> Job {
 }
 
 impl Run {
+    /// What every process of the run has in its environment.
+    pub(crate) fn mark(&self) -> String {
+        let path = self.dir.path().to_string_lossy();
+        format!("HEALGATE_RUN={}", path.split("/runs/").nth(1).unwrap())
+    }
+
     pub(crate) fn stop(&self) {
         let stop = Stop {
             by: "alice".into(),

@@ -52,6 +52,8 @@ impl Play {
             .env_clear()
             .envs(&order.env)
             .current_dir(&order.cwd)
+            // A group of its own, so that a stop may kill groups and never meets the host.
+            .process_group(0)
             .stdin(Stdio::from(reporter))
             .stdout(Stdio::from(writer.try_clone()?))
             .stderr(Stdio::from(writer));

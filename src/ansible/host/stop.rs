@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpgrp, getpid, kill_process, kill_process_group, pidfd_open, pidfd_send_signal,
+};
 
 use crate::ansible::events::{EventReader, Progress};
 use crate::ansible::host::raw;
@@ -16,6 +18,11 @@ const QUICK: Duration = Duration::from_millis(10);
 
 /// Between the last request and the end of all requests.
 const LAST_CHANCE: Duration = Duration::from_secs(1);
+
+/// How long to run after processes that flee by forking before everything is looked at again, and how many looks in a
+/// row must find none: the kernel's list of children may miss one while others end.
+const CHASE: Duration = Duration::from_millis(10);
+const EMPTY_LOOKS: u32 = 3;
 
 /// More would not fit into the status.
 const MOST_NAMED: usize = 100;
@@ -48,7 +55,7 @@ impl Stopping {
     /// with 99.
     pub(super) fn begin(stop: Stop, order: &Order, play: Pid, now: Instant) -> Self {
         let grace = if stop.urgent { Duration::ZERO } else { order.grace };
-        let mut doomed = Doomed::new(raw(getpid()), raw(play), &order.marker);
+        let mut doomed = Doomed::new(raw(getpid()), raw(play), order);
         doomed.grow(None);
         // Not reaped yet, so the pid is still its own.
         let _ = kill_process(play, Signal::INT);
@@ -88,7 +95,15 @@ impl Stopping {
         while self.events.follow(run, &mut self.progress).unwrap_or(false) {}
         let mut alive = self.doomed.grow(Some(&self.progress));
         alive.retain(|process| !self.unreachable.contains(&process.identity()));
-        self.empty_looks = if alive.is_empty() && !play_lives {
+        let mut fleeing = Vec::new();
+        if !play_lives {
+            // What was asked to end when Ansible had gone has had its time at the end of the grace.
+            self.kill_at = self.kill_at.min(self.terminate_at.max(now + LAST_CHANCE));
+            fleeing = self.doomed.fleeing(&self.progress);
+        }
+        // What ended tasks left may come and go for ever.
+        let restless = !fleeing.is_empty() && now < self.kill_at + LAST_CHANCE;
+        self.empty_looks = if alive.is_empty() && !play_lives && !restless {
             self.empty_looks + 1
         } else {
             0
@@ -99,10 +114,12 @@ impl Stopping {
         }
         if now >= self.kill_at {
             alive.iter().for_each(|process| self.kill(process));
+            fleeing.iter().for_each(|process| self.kill_group(process));
+            self.chase(now + CHASE);
         } else if !play_lives || now >= self.terminate_at {
             alive.iter().for_each(|process| self.terminate(process));
         }
-        let is_late = now >= self.kill_at || self.empty_looks > 0;
+        let is_late = now >= self.kill_at || alive.is_empty();
         self.look_at = now + if is_late { QUICK } else { CALM };
     }
 
@@ -121,14 +138,34 @@ impl Stopping {
         }
     }
 
-    /// Whether the process can be signaled. Another user's cannot (a task may become root while the gateway is not), and
-    /// waiting for it would be for ever.
+    fn kill_group(&mut self, dead: &Process) {
+        let group = Pid::from_raw(dead.group).filter(|group| *group != getpgrp());
+        let killed = group.is_some_and(|group| kill_process_group(group, Signal::KILL).is_ok());
+        if killed && self.hit.insert(dead.identity()) {
+            note(&mut self.killed, dead);
+        }
+    }
+
+    /// A process that forks and exits, again and again, is gone before a look at all processes is over. But whenever its
+    /// parent is gone it is our child, and to look at those takes no time.
+    fn chase(&mut self, until: Instant) {
+        let mut empty_looks = 0;
+        while empty_looks < EMPTY_LOOKS && Instant::now() < until {
+            let mut orphans = self.doomed.orphans(&self.progress);
+            orphans.retain(|process| !self.unreachable.contains(&process.identity()));
+            empty_looks = if orphans.is_empty() { empty_looks + 1 } else { 0 };
+            orphans.iter().for_each(|process| self.kill(process));
+        }
+    }
+
+    /// Whether the signal arrived. Another user's process cannot be signaled (a task may become root while the gateway is
+    /// not), and waiting for it would be for ever.
     fn send(&mut self, process: &Process, signal: Signal) -> bool {
-        let permitted = send(process, signal) != Err(rustix::io::Errno::PERM);
-        if !permitted && self.unreachable.insert(process.identity()) {
+        let sent = send(process, signal);
+        if sent == Err(rustix::io::Errno::PERM) && self.unreachable.insert(process.identity()) {
             note(&mut self.out_of_reach, process);
         }
-        permitted
+        sent.is_ok()
     }
 
     /// How long until `step` is due again.

@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 
 use crate::ansible::events::Progress;
+use crate::ansible::host::masters::Masters;
+use crate::ansible::rundir::Order;
 
 /// A process as /proc shows it. Pid and start together name it for ever: pids are used again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) pid: i32,
     pub(crate) parent: i32,
+    /// Its process group.
+    pub(crate) group: i32,
     /// In clock ticks since the machine was booted.
     pub(crate) started: u64,
     pub(crate) name: String,
@@ -39,6 +43,7 @@ fn parse_stat(stat: &[u8]) -> Option<Process> {
     Some(Process {
         pid: std::str::from_utf8(&stat[..open]).ok()?.trim().parse().ok()?,
         parent: fields.get(1)?.parse().ok()?,
+        group: fields.get(2)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
         name: String::from_utf8_lossy(&stat[open + 1..close]).into_owned(),
         zombie: matches!(*fields.first()?, "Z" | "X"),
@@ -89,16 +94,18 @@ pub(crate) struct Doomed {
     host: i32,
     play: i32,
     marker: String,
+    masters: Masters,
     known: HashMap<Identity, String>,
     spared: HashSet<Identity>,
 }
 
 impl Doomed {
-    pub(crate) fn new(host: i32, play: i32, marker: &str) -> Self {
+    pub(crate) fn new(host: i32, play: i32, order: &Order) -> Self {
         Self {
             host,
             play,
-            marker: marker.to_owned(),
+            marker: order.marker.clone(),
+            masters: Masters::of(&order.sockets),
             known: HashMap::new(),
             spared: HashSet::new(),
         }
@@ -133,12 +140,55 @@ impl Doomed {
             .collect()
     }
 
-    /// Whether an orphan was begun by a task that is still in progress.
+    /// Those of the host's own children that must end, at once. None where the kernel lists no children.
+    pub(crate) fn orphans(&mut self, progress: &Progress) -> Vec<Process> {
+        let mut found = self.children();
+        found.retain(|process| {
+            let known = self.known.contains_key(&process.identity());
+            !process.zombie && (known || self.is_doomed(process, progress))
+        });
+        for process in &found {
+            self.known.insert(process.identity(), process.name.clone());
+        }
+        found
+    }
+
+    /// Processes that fork and exit, again and again, are gone before a look at them is over; but they leave dead ones to
+    /// us. Answers with a dead one of each process group that holds nothing else. As long as it is not reaped, its group
+    /// keeps its number.
+    pub(crate) fn fleeing(&self, progress: &Progress) -> Vec<Process> {
+        let mut dead = self.children();
+        // A dead process shows no mark.
+        dead.retain(|process| process.zombie && self.is_from_open_task(process, progress));
+        dead.sort_by_key(|process| process.group);
+        dead.dedup_by_key(|process| process.group);
+        if !dead.is_empty() {
+            let mut others = processes();
+            others.retain(|process| !process.zombie && !self.is_from_open_task(process, progress));
+            dead.retain(|process| others.iter().all(|other| other.group != process.group));
+        }
+        dead
+    }
+
+    fn is_from_open_task(&self, process: &Process, progress: &Progress) -> bool {
+        self.known.contains_key(&process.identity())
+            || began_in_progress(process, &Mark::of(process.pid), &self.marker, progress)
+    }
+
+    fn children(&self) -> Vec<Process> {
+        let host = self.host;
+        let children = fs::read_to_string(format!("/proc/{host}/task/{host}/children")).unwrap_or_default();
+        let pids = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+        pids.filter(|pid| *pid != self.play).filter_map(Process::read).collect()
+    }
+
+    /// Whether an orphan was begun by a task that is still in progress, or belongs to the run as a whole.
     fn is_doomed(&mut self, orphan: &Process, progress: &Progress) -> bool {
         if orphan.zombie || self.spared.contains(&orphan.identity()) {
             return false;
         }
-        let doomed = began_in_progress(orphan, &Mark::of(orphan.pid), &self.marker, progress);
+        let doomed =
+            self.masters.has(orphan.pid) || began_in_progress(orphan, &Mark::of(orphan.pid), &self.marker, progress);
         if !doomed {
             self.spared.insert(orphan.identity());
         }
@@ -167,6 +217,7 @@ mod tests {
         Process {
             pid: 7,
             parent: 1,
+            group: 7,
             started,
             name: "x".into(),
             zombie: false,

@@ -2,8 +2,6 @@
 
 use std::io;
 
-use rustix::fs::{FlockOperation, flock};
-
 use crate::ansible::rundir::{RunDir, Status, lock_file, mark, try_lock};
 
 /// What became of a run.
@@ -46,20 +44,6 @@ impl RunDir {
             return Ok(RunState::Vanished);
         }
         Ok(RunState::NeverStarted)
-    }
-
-    /// Waits until the host is gone, however it goes. Blocks its thread; for a run whose host was seen to live.
-    pub fn wait_for_host(&self) -> io::Result<()> {
-        let lock = match lock_file(self.path()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other?,
-        };
-        loop {
-            match flock(&lock, FlockOperation::LockShared) {
-                Err(rustix::io::Errno::INTR) => {}
-                other => return Ok(other?),
-            }
-        }
     }
 }
 
@@ -112,7 +96,6 @@ mod tests {
         assert_eq!(run.state().unwrap(), RunState::Live);
         assert!(runs.create(&spec).is_err(), "a live run's directory was replaced");
         drop(lock);
-        run.wait_for_host().unwrap();
         assert_eq!(run.state().unwrap(), RunState::NeverStarted);
     }
 

@@ -191,10 +191,6 @@ impl Store for FakeStore {
         Ok(())
     }
 
-    async fn note(&self, _: JobId, _: JobEvent) -> Result<(), StoreError> {
-        not_in_the_fake()
-    }
-
     async fn settle_due(&self, _: Timestamp) -> Result<Vec<JobId>, StoreError> {
         not_in_the_fake()
     }

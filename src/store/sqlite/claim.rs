@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 
 use crate::domain::attempt::AttemptKey;
-use crate::domain::ids::{EpisodeId, JobId};
+use crate::domain::ids::EpisodeId;
 use crate::domain::timestamp::Timestamp;
 use crate::store::sqlite::change::end_waiting;
-use crate::store::sqlite::insert::{Note, note};
+use crate::store::sqlite::insert::{note, record};
 use crate::store::sqlite::jobs::load_jobs;
 use crate::store::sqlite::resolve::resolve_jobs;
 use crate::store::sqlite::rows::{count, database, get, integer, parsed, target, time, time_option};
@@ -204,6 +204,5 @@ pub(super) async fn about(
         attempt: Some(key.number),
         message,
     };
-    let job: JobId = key.job;
-    Note { job, event }.apply(scope).await
+    record(scope, key.job, &event).await
 }

@@ -79,30 +79,23 @@ impl Write for InsertJob {
 }
 
 /// One more entry of a job's history.
-pub(super) struct Note {
-    pub(super) job: JobId,
-    pub(super) event: crate::domain::job::JobEvent,
-}
-
-#[async_trait]
-impl Write for Note {
-    type Output = ();
-
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
-        let Self { job, event } = self;
-        scope.grew(job);
-        sqlx::query(INSERT_EVENT)
-            .bind(job.to_string())
-            .bind(event.at.as_micros())
-            .bind(&event.event)
-            .bind(&event.by)
-            .bind(event.attempt)
-            .bind(&event.message)
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        Ok(())
-    }
+pub(super) async fn record(
+    scope: &mut Scope<'_>,
+    job: JobId,
+    event: &crate::domain::job::JobEvent,
+) -> Result<(), StoreError> {
+    scope.grew(job);
+    sqlx::query(INSERT_EVENT)
+        .bind(job.to_string())
+        .bind(event.at.as_micros())
+        .bind(&event.event)
+        .bind(&event.by)
+        .bind(event.attempt)
+        .bind(&event.message)
+        .execute(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    Ok(())
 }
 
 /// Inserts jobs in order, with the first entry of their history, and lines them up in front of their targets.
