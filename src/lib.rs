@@ -11,5 +11,6 @@ pub mod ingest;
 pub mod live;
 pub mod shutdown;
 pub mod store;
+pub mod systemd;
 pub mod telemetry;
 pub mod worker;

@@ -16,6 +16,8 @@ pub const TAIL_BYTES: usize = 64 << 10;
 const MESSAGE_BYTES: usize = 4096;
 const MOST_NAMES: usize = 10;
 
+const SIGKILL: i32 = 9;
+
 /// ansible-core 2.16 to 2.19 raise the first before any play begins; the second is older and still in collections.
 const NO_HOSTS: [&str; 2] = ["leaves us with no hosts to target", "--limit does not match any hosts"];
 
@@ -38,13 +40,22 @@ pub fn judge(status: Option<&Status>, summary: &Summary, tail: &[u8]) -> (Outcom
         };
     }
     match status.how {
+        How::Exited { code } if status.log_lost > 0 && summary.recap.is_none() => {
+            let (outcome, message) = judge_exit(code, summary, tail);
+            let lost = status.log_lost;
+            let full = format!("the disk was full: {lost} bytes of the log, and what became of the hosts, are lost");
+            (
+                outcome,
+                Some(message.map_or_else(|| full.clone(), |message| cut(&format!("{message}; {full}")))),
+            )
+        }
         How::Exited { code } => judge_exit(code, summary, tail),
         How::Signaled { signal } => {
-            let name = signal_name(signal);
-            (
-                Outcome::PlaybookError,
-                Some(format!("ansible-playbook was killed by {name}")),
-            )
+            let mut message = format!("ansible-playbook was ended by {}", signal_name(signal));
+            if signal == SIGKILL {
+                message.push_str(", as the kernel does when memory is short");
+            }
+            (Outcome::PlaybookError, Some(message))
         }
         How::StartFailed { .. } | How::NotStarted => (Outcome::Canceled, None),
     }
@@ -163,7 +174,7 @@ fn signal_name(signal: i32) -> String {
     let known = names.iter().find(|(number, _)| *number == signal);
     known.map_or_else(
         || format!("signal {signal}"),
-        |(number, name)| format!("{name} (signal {number})"),
+        |(number, name)| format!("signal {number} ({name})"),
     )
 }
 
@@ -287,7 +298,10 @@ mod tests {
         );
         let (outcome, message) = judge(Some(&status(How::Signaled { signal: 9 })), &none, b"");
         assert_eq!(outcome, Outcome::PlaybookError);
-        assert_eq!(message.unwrap(), "ansible-playbook was killed by SIGKILL (signal 9)");
+        assert_eq!(
+            message.unwrap(),
+            "ansible-playbook was ended by signal 9 (SIGKILL), as the kernel does when memory is short"
+        );
         assert_eq!(judge(None, &none, b"").0, Outcome::Lost);
         let start_failed = How::StartFailed {
             message: "cannot start x".into(),

@@ -26,7 +26,9 @@ use crate::http::remediations::Catalogue;
 use crate::http::{self, App};
 use crate::live::Live;
 use crate::shutdown::{Ending, Signals};
+use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
+use crate::systemd::Systemd;
 use crate::telemetry::{self, Metrics};
 use crate::worker::{OnShutdown, Pool, Shutdown, Tools};
 
@@ -99,11 +101,13 @@ struct Gateway {
     listener: TcpListener,
     catalogue: Arc<LiveCatalogue>,
     tools: Tools,
+    systemd: Arc<Systemd>,
 }
 
 impl Gateway {
     async fn prepare(settings: Settings, catalog: Catalog, environment: Environment) -> Result<Self, Failed> {
         let signals = Signals::register().map_err(failed("listen to signals"))?;
+        let systemd = Systemd::from(&environment).map_err(failed("reach systemd at NOTIFY_SOCKET"))?;
         private_folder(&settings.data_dir).map_err(failed(format!("create {}", settings.data_dir.display())))?;
         let address = settings.server.listen;
         let listener = TcpListener::bind(address).map_err(failed(format!("listen on {address}")))?;
@@ -134,6 +138,7 @@ impl Gateway {
             listener,
             catalogue,
             tools,
+            systemd: Arc::new(systemd),
         })
     }
 
@@ -142,10 +147,14 @@ impl Gateway {
         let address = self.listener.local_addr().map_err(failed("find out the address"))?;
         let app = self.app();
         let shutdown = shutdown(&self.settings, &self.ending);
+        let systemd = self.systemd;
         let server = http::serve(self.listener, app, HTTP_THREADS).map_err(failed("serve"))?;
         let handle = server.handle();
         let server = tokio::spawn(server);
-        tokio::spawn(self.signals.pass_on(self.ending.clone(), reloader(self.catalogue)));
+        let reload = reloader(self.catalogue, Arc::clone(&systemd));
+        tokio::spawn(self.signals.pass_on(self.ending.clone(), reload));
+        tokio::spawn(announce_end(Arc::clone(&systemd), shutdown.clone()));
+        tokio::spawn(keep_alive(Arc::clone(&systemd), Arc::clone(&self.tools.store)));
         let pool = Pool::recover(self.tools, self.settings.worker.slots, shutdown)
             .await
             .map_err(failed("take up the runs of an earlier process"))?;
@@ -153,6 +162,7 @@ impl Gateway {
             "healgate {} is listening on http://{address}",
             env!("CARGO_PKG_VERSION")
         ));
+        systemd.ready();
         pool.run().await;
         stop(&handle, &self.ending).await;
         server.await.map_err(failed("serve"))?.map_err(failed("serve"))
@@ -198,6 +208,16 @@ fn shutdown(settings: &Settings, ending: &Ending) -> Shutdown {
     }
 }
 
+async fn announce_end(systemd: Arc<Systemd>, shutdown: Shutdown) {
+    shutdown.stopping.cancelled().await;
+    systemd.stopping(shutdown.longest());
+}
+
+/// A refusal is an answer too: a new start gives no disk more room.
+async fn keep_alive(systemd: Arc<Systemd>, store: Arc<dyn Store>) {
+    systemd.keep_alive(|| async { drop(store.probe().await) }).await;
+}
+
 fn ansible_settings(settings: &Settings, environment: Environment) -> Result<ansible::Settings, Failed> {
     Ok(ansible::Settings {
         command: settings.ansible.command.display().to_string(),
@@ -220,12 +240,19 @@ fn source(settings: &Settings) -> Source {
 }
 
 /// What SIGHUP does.
-fn reloader(catalogue: Arc<LiveCatalogue>) -> impl Fn() {
+fn reloader(catalogue: Arc<LiveCatalogue>, systemd: Arc<Systemd>) -> impl Fn() {
     move || {
-        let catalogue = Arc::clone(&catalogue);
+        let (catalogue, systemd) = (Arc::clone(&catalogue), Arc::clone(&systemd));
+        systemd.reloading();
         tokio::task::spawn_blocking(move || match catalogue.replace() {
-            Ok(summary) => tracing::info!(summary, "reloaded"),
-            Err(diagnostics) => tracing::error!("refused to reload; the old catalogue stays:\n{diagnostics}"),
+            Ok(summary) => {
+                tracing::info!(summary, "reloaded");
+                systemd.reloaded(&summary);
+            }
+            Err(diagnostics) => {
+                tracing::error!("refused to reload; the old catalogue stays:\n{diagnostics}");
+                systemd.reloaded("refused to reload; the old catalogue stays");
+            }
         });
     }
 }

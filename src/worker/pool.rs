@@ -44,6 +44,17 @@ pub struct Shutdown {
     pub on_shutdown: OnShutdown,
 }
 
+impl Shutdown {
+    /// How long it may take, with room for requests that are under way.
+    pub fn longest(&self) -> Duration {
+        let runs = match self.on_shutdown {
+            OnShutdown::Leave => LEAVE_PATIENCE,
+            OnShutdown::Stop => self.drain_timeout.saturating_add(STOP_PATIENCE),
+        };
+        runs.saturating_add(Duration::from_secs(10))
+    }
+}
+
 /// Claims and runs jobs until it is told to end.
 #[derive(Debug)]
 pub struct Pool {

@@ -6,6 +6,7 @@ use std::io;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::ansible::rundir::{RunDir, RunState};
 use crate::domain::attempt::AttemptKey;
@@ -21,22 +22,22 @@ const AT_ONCE: usize = 16;
 
 /// Brings every job that is stored as running to a true state: followed, finished, lost, or back in the queue.
 pub(super) async fn take_up(tools: &Tools, parting: &Parting, runs: &mut JoinSet<()>) -> Result<(), StoreError> {
+    let began = Instant::now();
     let active = tools.store.active_runs().await?;
     let known: HashSet<(JobId, u32)> = active.iter().map(|run| (run.key.job, run.key.number)).collect();
     let count = active.len();
     let all = stream::iter(active).map(|run| take_up_one(tools, run));
-    let mut taken_up = all.buffer_unordered(AT_ONCE);
-    while let Some(one) = taken_up.try_next().await? {
-        if let Some((claim, followed)) = one {
-            let key = claim.key;
-            let work = follow(tools.clone(), claim, followed, parting.clone());
-            runs.spawn(guarded(tools.clone(), key, parting.clone(), work));
-        }
+    let taken_up: Vec<_> = all.buffer_unordered(AT_ONCE).try_collect().await?;
+    // Only now, as what ended runs still need takes longer than a look.
+    for (claim, followed) in taken_up.into_iter().flatten() {
+        let key = claim.key;
+        let work = follow(tools.clone(), claim, followed, parting.clone());
+        runs.spawn(guarded(tools.clone(), key, parting.clone(), work));
     }
-    drop(taken_up);
     sweep(tools, &known);
     if count > 0 {
-        tracing::info!(runs = count, "took up the runs of an earlier process");
+        let took_ms = began.elapsed().as_millis();
+        tracing::info!(runs = count, took_ms, "took up the runs of an earlier process");
     }
     Ok(())
 }

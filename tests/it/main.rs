@@ -6,6 +6,7 @@
     reason = "what tests share may fail as loudly as they do"
 )]
 
+mod adoption;
 mod alertmanager;
 mod ansible_runs;
 mod ansible_stops;
@@ -19,6 +20,7 @@ mod contract_reads;
 mod crash;
 mod end_to_end;
 mod endings;
+mod failures;
 mod healing;
 mod hostile;
 mod live_log;
@@ -29,6 +31,8 @@ mod resisting;
 mod run_host;
 mod runs;
 mod secrets;
+mod service;
+mod ssh;
 mod stopping;
 mod store;
 mod support;

@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use rustix::process::Signal;
+use sqlx::Connection;
 
 use crate::support::alerts::firing;
 use crate::support::folder::{FIX, Folder};
@@ -26,6 +27,7 @@ async fn until_not_ready(gateway: &Gateway) {
 #[tokio::test]
 async fn a_stopping_gateway_accepts_alerts_starts_nothing_and_waits_for_what_runs() {
     let folder = Folder::new();
+    folder.settings("worker:\n  on_shutdown: stop\n");
     slow(&folder);
     let mut gateway = Gateway::start(&folder).await;
     let running = gateway.queue(firing("Down", "f1")).await;
@@ -42,9 +44,9 @@ async fn a_stopping_gateway_accepts_alerts_starts_nothing_and_waits_for_what_run
 }
 
 #[tokio::test]
-async fn what_still_runs_is_left_to_the_next_start() {
+async fn what_still_runs_is_left_at_once_to_the_next_start() {
     let folder = Folder::new();
-    folder.settings("worker:\n  drain_timeout: 0s\n  on_shutdown: leave\n");
+    folder.settings("worker:\n  drain_timeout: 7d\n  on_shutdown: leave\n");
     slow(&folder);
     let mut gateway = Gateway::start(&folder).await;
     let job = gateway.queue(firing("Down", "f1")).await;
@@ -89,6 +91,7 @@ async fn what_still_runs_is_stopped_if_the_settings_say_so() {
 #[tokio::test]
 async fn a_second_sigterm_does_not_wait() {
     let folder = Folder::new();
+    folder.settings("worker:\n  on_shutdown: stop\n");
     slow(&folder);
     let mut gateway = Gateway::start(&folder).await;
     let job = gateway.queue(firing("Down", "f1")).await;
@@ -98,6 +101,80 @@ async fn a_second_sigterm_does_not_wait() {
     gateway.signal(Signal::TERM);
     assert!(gateway.ended().await.success());
     assert_eq!(folder.read("go"), "");
+}
+
+#[tokio::test]
+async fn a_gateway_that_leaves_its_runs_stores_what_they_have_said_so_far() {
+    let folder = Folder::new();
+    folder.write(
+        "fix.yml",
+        &format!(
+            "say('one')\nwait_for({:?})\nsay('two')\nopen('said', 'w').close()\nwait_for('/never')",
+            folder.path("go")
+        ),
+    );
+    let mut gateway = Gateway::start(&folder).await;
+    let job = gateway.queue(firing("Down", "f1")).await;
+    until("the playbook works", || async {
+        (gateway.log_of(&job).await == "one\n").then_some(())
+    })
+    .await;
+    folder.write("go", "");
+    until("the playbook has said more", || async {
+        folder.path("said").exists().then_some(())
+    })
+    .await;
+    gateway.signal(Signal::TERM);
+    assert!(gateway.ended().await.success());
+    let url = format!("sqlite://{}", folder.path("var/healgate.db").display());
+    let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let stored: i64 = sqlx::query_scalar("SELECT log_bytes FROM attempts")
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    assert_eq!(stored, 8);
+    assert!(
+        folder.processes().len() >= 2,
+        "the run was not left: {:?}",
+        folder.processes()
+    );
+}
+
+/// The playbook says when SIGINT came, by the clock that all processes share.
+#[tokio::test]
+async fn a_canceled_playbook_gets_its_signal_at_once() {
+    let folder = Folder::new();
+    let script = "
+import signal
+def note(*_):
+    say(f'signal {time.monotonic_ns()}')
+    sys.exit(99)
+signal.signal(signal.SIGINT, note)
+say('ready')
+wait_for('/never')
+";
+    folder.write("fix.yml", script);
+    let gateway = Gateway::start(&folder).await;
+    let job = gateway.queue(firing("Down", "f1")).await;
+    until("the playbook works", || async {
+        (gateway.log_of(&job).await == "ready\n").then_some(())
+    })
+    .await;
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let asked = now.tv_sec * 1_000_000_000 + now.tv_nsec;
+    gateway.post(&format!("/api/v1/jobs/{job}/cancel")).await;
+    gateway.until_finished(&job).await;
+    let log = gateway.log_of(&job).await;
+    let came: i64 = log
+        .lines()
+        .find_map(|line| line.strip_prefix("signal "))
+        .unwrap()
+        .parse()
+        .unwrap();
+    let delay = (came - asked) / 1_000_000;
+    // The promise is 100 ms; the rest is for a machine that has much else to do.
+    assert!((0..1_000).contains(&delay), "{delay} ms");
+    println!("the signal came {delay} ms after the call");
 }
 
 #[tokio::test]

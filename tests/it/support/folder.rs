@@ -82,8 +82,7 @@ impl Folder {
         let folder = Self {
             dir: tempfile::Builder::new().prefix("healgate-it-").tempdir().unwrap(),
         };
-        folder.write("ansible-playbook", STAND_IN);
-        fs::set_permissions(folder.path("ansible-playbook"), fs::Permissions::from_mode(0o755)).unwrap();
+        folder.program("ansible-playbook", STAND_IN);
         folder.write("hosts.yml", INVENTORY);
         folder.write("fix.yml", FIX);
         folder.write("remediations.yml", REMEDIATIONS);
@@ -103,6 +102,12 @@ impl Folder {
              {command}\n  inventory: hosts.yml\n{more}"
         );
         self.write("healgate.yml", &text);
+    }
+
+    /// Writes a file that can be executed.
+    pub(crate) fn program(&self, name: &str, text: &str) {
+        self.write(name, text);
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// Where a file of the folder is.

@@ -1,6 +1,7 @@
 //! The real binary, serving, as a child of the test.
 #![expect(clippy::disallowed_methods, reason = "tests start the gateway as its users do")]
 
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -36,14 +37,26 @@ impl Gateway {
     /// going elsewhere.
     pub(crate) async fn start_with(folder: &Folder, change: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_healgate"));
-        command
-            .args(["serve", "--config"])
-            .arg(folder.path("healgate.yml"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
+        serve(&mut command, folder);
         change(&mut command);
+        Self::started(command).await
+    }
+
+    /// Starts another copy of the binary, by way of another program if there is one.
+    pub(crate) async fn start_binary(folder: &Folder, way: &[&str], binary: &Path) -> Self {
+        let mut command = match way.split_first() {
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(binary);
+                command
+            }
+            None => Command::new(binary),
+        };
+        serve(&mut command, folder);
+        Self::started(command).await
+    }
+
+    async fn started(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         if let Some(stderr) = child.stderr.take() {
@@ -188,6 +201,16 @@ impl Gateway {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().unwrap()
     }
+}
+
+fn serve(command: &mut Command, folder: &Folder) {
+    command
+        .args(["serve", "--config"])
+        .arg(folder.path("healgate.yml"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
 }
 
 async fn collect(mut stderr: BufReader<tokio::process::ChildStderr>, log: Arc<Mutex<String>>) {

@@ -1,0 +1,243 @@
+//! What the machine denies: each failure is told on its job, and leaves a free slot for the next one.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use serde_json::Value;
+
+use crate::runs::cores;
+use crate::support::alerts::firing;
+use crate::support::folder::{FIX, Folder};
+use crate::support::gateway::Gateway;
+use crate::support::wait::until;
+
+const ONE_SLOT: &str = "worker:\n  slots: 1\n";
+
+/// The next job's end.
+async fn ending(gateway: &Gateway, alert: &str) -> (String, String) {
+    let job = gateway.queue(firing("Down", alert)).await;
+    let job = gateway.until_finished(&job).await;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    (text(&job["reason"]), text(&job["attempts"][0]["message"]))
+}
+
+async fn the_next_one_runs(gateway: &Gateway) {
+    let (reason, message) = ending(gateway, "next").await;
+    assert_eq!(reason, "unverified", "{message}");
+}
+
+#[tokio::test]
+async fn a_missing_command_or_interpreter_is_named() {
+    let folder = Folder::new();
+    folder.settings(ONE_SLOT);
+    let good = folder.read("ansible-playbook");
+    let gateway = Gateway::start(&folder).await;
+    fs::remove_file(folder.path("ansible-playbook")).unwrap();
+    let (reason, message) = ending(&gateway, "f1").await;
+    assert_eq!(reason, "start_failed");
+    assert!(message.contains("/ansible-playbook: No such file"), "{message}");
+    folder.program("ansible-playbook", "#!/nowhere/python3\n");
+    let (reason, message) = ending(&gateway, "f2").await;
+    assert_eq!(reason, "start_failed");
+    assert!(
+        message.contains("the interpreter that its first line names is missing"),
+        "{message}"
+    );
+    folder.program("ansible-playbook", &good);
+    the_next_one_runs(&gateway).await;
+}
+
+#[tokio::test]
+async fn an_interpreter_that_crashes_is_told_with_its_signal() {
+    let folder = Folder::new();
+    folder.settings(ONE_SLOT);
+    let gateway = Gateway::start(&folder).await;
+    for (signal, sentence) in [
+        (11, "ansible-playbook was ended by signal 11 (SIGSEGV)"),
+        (
+            9,
+            "ansible-playbook was ended by signal 9 (SIGKILL), as the kernel does when memory is short",
+        ),
+    ] {
+        folder.write("fix.yml", &format!("os.kill(os.getpid(), {signal})"));
+        let (reason, message) = ending(&gateway, &format!("f{signal}")).await;
+        assert_eq!((reason.as_str(), message.as_str()), ("playbook_error", sentence));
+    }
+    folder.write("fix.yml", FIX);
+    the_next_one_runs(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_place_for_runs_that_cannot_be_written_is_named() {
+    let folder = Folder::new();
+    folder.settings(ONE_SLOT);
+    let gateway = Gateway::start(&folder).await;
+    folder.write("var/runs", "in the way");
+    let (reason, message) = ending(&gateway, "f1").await;
+    assert_eq!(reason, "start_failed");
+    assert!(
+        message.starts_with("cannot create ") && message.contains("/var/runs/"),
+        "{message}"
+    );
+    fs::remove_file(folder.path("var/runs")).unwrap();
+    the_next_one_runs(&gateway).await;
+}
+
+/// A gateway whose folder `disk` is a disk of 8 MiB, and where that folder is for others.
+async fn on_small_disk(folder: &Folder) -> (Gateway, PathBuf) {
+    let disk = folder.path("disk");
+    fs::create_dir_all(&disk).unwrap();
+    let mount = format!("mount -t tmpfs -o size=8m tmpfs '{}' && exec \"$@\"", disk.display());
+    let rights = if rustix::process::geteuid().is_root() {
+        "-m"
+    } else {
+        "-rm"
+    };
+    let way = ["unshare", rights, "sh", "-c", &mount, "sh"];
+    let gateway = Gateway::start_binary(folder, &way, Path::new(env!("CARGO_BIN_EXE_healgate"))).await;
+    let inside = PathBuf::from(format!("/proc/{}/root{}", gateway.pid(), disk.display()));
+    assert_ne!(fs::metadata(&inside).unwrap().dev(), fs::metadata(&disk).unwrap().dev());
+    (gateway, inside)
+}
+
+/// Takes all that the disk has.
+fn fill(disk: &Path) -> PathBuf {
+    let path = disk.join("filling");
+    let mut file = fs::File::create(&path).unwrap();
+    for piece in [vec![0; 64 << 10], vec![0; 1]] {
+        while file.write_all(&piece).is_ok() {}
+    }
+    path
+}
+
+#[tokio::test]
+async fn a_run_that_finds_no_room_on_the_disk_says_so() {
+    let folder = Folder::new();
+    folder.settings(&format!("data_dir: disk\n{ONE_SLOT}"));
+    let (gateway, disk) = on_small_disk(&folder).await;
+    let filling = fill(&disk);
+    let (reason, message) = ending(&gateway, "f1").await;
+    assert_eq!(reason, "start_failed");
+    assert!(message.contains("No space left on device"), "{message}");
+    fs::remove_file(filling).unwrap();
+    the_next_one_runs(&gateway).await;
+}
+
+/// Its output is more than pipe and disk can take.
+#[tokio::test]
+async fn a_full_disk_never_blocks_a_playbook() {
+    let play = "
+- hosts: all
+  gather_facts: false
+  tasks:
+    - shell: echo > $DIR/works; while [ ! -e $DIR/go ]; do sleep 0.1; done
+    - debug: {msg: \"{{ 'x' * 3000000 }}\"}
+    - debug: {msg: last}
+";
+    for core in cores() {
+        let folder = Folder::new();
+        folder.settings_for(&core, &format!("data_dir: disk\n{ONE_SLOT}"));
+        let dir = folder.path("").display().to_string();
+        folder.write("fix.yml", &play.replace("$DIR", dir.trim_end_matches('/')));
+        let (gateway, disk) = on_small_disk(&folder).await;
+        let job = gateway.queue(firing("Down", "f1")).await;
+        until("the playbook works", || async {
+            folder.path("works").exists().then_some(())
+        })
+        .await;
+        let filling = fill(&disk);
+        folder.write("go", "");
+        let ended = gateway.until_finished(&job).await;
+        let attempt = &ended["attempts"][0];
+        assert_eq!(
+            (&attempt["exit_code"], &attempt["log_truncated"]),
+            (&0.into(), &true.into()),
+            "{core}: {ended:#}"
+        );
+        let message = attempt["message"].as_str().unwrap();
+        assert!(message.contains("the disk was full"), "{core}: {message}");
+        fs::remove_file(filling).unwrap();
+        the_next_one_runs(&gateway).await;
+    }
+}
+
+/// Another user's limits, as root has none.
+#[tokio::test]
+async fn a_machine_that_gives_no_more_processes_is_told() {
+    const NOBODY: u32 = 65_534;
+    let folder = Folder::new();
+    folder.settings(ONE_SLOT);
+    let binary = folder.path("healgate");
+    fs::copy(env!("CARGO_BIN_EXE_healgate"), &binary).unwrap();
+    let setpriv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        for name in ["", "fix.yml", "healgate"] {
+            std::os::unix::fs::chown(folder.path(name), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        fs::set_permissions(folder.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let way: &[&str] = if is_root { &setpriv } else { &[] };
+    let gateway = Gateway::start_binary(&folder, way, &binary).await;
+    let (reason, message) = ending(&gateway, "f0").await;
+    assert_eq!(reason, "unverified", "{message}");
+    let pid = Pid::from_raw(i32::try_from(gateway.pid()).unwrap());
+    let before = getrlimit(Resource::Nproc);
+    let none = Rlimit {
+        current: Some(0),
+        ..before.clone()
+    };
+    prlimit(pid, Resource::Nproc, none).unwrap();
+    let (reason, message) = ending(&gateway, "f1").await;
+    assert_eq!(reason, "start_failed");
+    assert!(
+        message.contains("cannot start") && message.contains("Resource temporarily unavailable"),
+        "{message}"
+    );
+    prlimit(pid, Resource::Nproc, before).unwrap();
+    the_next_one_runs(&gateway).await;
+}
+
+/// What is started in place of the binary kills itself: such a host holds no lock, and began nothing.
+#[tokio::test]
+async fn a_host_that_dies_before_it_begins_gives_its_job_back_but_not_for_ever() {
+    let folder = Folder::new();
+    folder.settings(ONE_SLOT);
+    let binary = folder.path("healgate");
+    fs::copy(env!("CARGO_BIN_EXE_healgate"), &binary).unwrap();
+    let gateway = Gateway::start_binary(&folder, &[], &binary).await;
+    fs::rename(&binary, folder.path("real")).unwrap();
+    let dies = "echo >> $(dirname $0)/tries; kill -9 $$";
+    folder.program(
+        "healgate",
+        &format!("#!/bin/sh\n[ -s $(dirname $0)/tries ] || {{ {dies}; }}\nexec $(dirname $0)/real \"$@\"\n"),
+    );
+    let job = gateway.queue(firing("Down", "f1")).await;
+    let ended = gateway.until_finished(&job).await;
+    assert_eq!(
+        (&ended["reason"], &ended["attempts"][1]),
+        (&"unverified".into(), &Value::Null)
+    );
+    let events = gateway.get(&format!("/api/v1/jobs/{job}/events")).await;
+    let released = events["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event["event"] == "released");
+    assert_eq!(released.count(), 1, "{events:#}");
+
+    folder.write("tries", "");
+    folder.program("healgate", &format!("#!/bin/sh\n{dies}\n"));
+    let (reason, message) = ending(&gateway, "f2").await;
+    assert_eq!(reason, "start_failed");
+    assert!(
+        message.starts_with("the run's host died before the run began, 3 times"),
+        "{message}"
+    );
+    assert_eq!(folder.read("tries"), "\n\n\n");
+    fs::rename(folder.path("real"), &binary).unwrap();
+    the_next_one_runs(&gateway).await;
+}
