@@ -72,8 +72,12 @@ async fn take_up_one(tools: &Tools, run: ActiveRun) -> Result<Option<(Claim, Fol
         let why = "the gateway stopped before the run began; back in the queue";
         // First, as the next claim's directory will have the same name.
         remove(&dir);
-        tools.store.release(key, why, tools.clock.now()).await?;
-        return Ok(None);
+        match tools.store.release(key, why, tools.clock.now()).await {
+            Ok(()) => return Ok(None),
+            // A full disk must not keep the gateway from starting: whoever follows it gives it back later.
+            Err(StoreError::Unavailable(error)) => tracing::error!(error, "failed to give back a job; trying again"),
+            Err(error) => return Err(error),
+        }
     }
     let tail = Tail::new(key, dir.clone(), log_bytes, tasks);
     let followed = Followed {

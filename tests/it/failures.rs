@@ -1,15 +1,18 @@
 //! What the machine denies: each failure is told on its job, and leaves a free slot for the next one.
+#![expect(clippy::disallowed_methods, reason = "the machine's limits are set with prlimit(1)")]
 
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use reqwest::Method;
+use rustix::process::{Resource, getrlimit};
 use serde_json::Value;
 
 use crate::runs::cores;
-use crate::support::alerts::firing;
+use crate::support::alerts::{firing, notification};
 use crate::support::folder::{FIX, Folder};
 use crate::support::gateway::Gateway;
 use crate::support::wait::until;
@@ -86,11 +89,12 @@ async fn a_place_for_runs_that_cannot_be_written_is_named() {
     the_next_one_runs(&gateway).await;
 }
 
-/// A gateway whose folder `disk` is a disk of 8 MiB, and where that folder is for others.
-async fn on_small_disk(folder: &Folder) -> (Gateway, PathBuf) {
+/// A gateway whose folder `disk` is a disk of 8 MiB, with what `prepare` puts there, and where it is for others.
+async fn on_small_disk(folder: &Folder, prepare: &str) -> (Gateway, PathBuf) {
     let disk = folder.path("disk");
     fs::create_dir_all(&disk).unwrap();
-    let mount = format!("mount -t tmpfs -o size=8m tmpfs '{}' && exec \"$@\"", disk.display());
+    let at = disk.display();
+    let mount = format!("mount -t tmpfs -o size=8m tmpfs '{at}' && cd '{at}' && {prepare} && exec \"$@\"");
     let rights = if rustix::process::geteuid().is_root() {
         "-m"
     } else {
@@ -117,7 +121,7 @@ fn fill(disk: &Path) -> PathBuf {
 async fn a_run_that_finds_no_room_on_the_disk_says_so() {
     let folder = Folder::new();
     folder.settings(&format!("data_dir: disk\n{ONE_SLOT}"));
-    let (gateway, disk) = on_small_disk(&folder).await;
+    let (gateway, disk) = on_small_disk(&folder, "true").await;
     let filling = fill(&disk);
     let (reason, message) = ending(&gateway, "f1").await;
     assert_eq!(reason, "start_failed");
@@ -142,7 +146,7 @@ async fn a_full_disk_never_blocks_a_playbook() {
         folder.settings_for(&core, &format!("data_dir: disk\n{ONE_SLOT}"));
         let dir = folder.path("").display().to_string();
         folder.write("fix.yml", &play.replace("$DIR", dir.trim_end_matches('/')));
-        let (gateway, disk) = on_small_disk(&folder).await;
+        let (gateway, disk) = on_small_disk(&folder, "true").await;
         let job = gateway.queue(firing("Down", "f1")).await;
         until("the playbook works", || async {
             folder.path("works").exists().then_some(())
@@ -162,6 +166,30 @@ async fn a_full_disk_never_blocks_a_playbook() {
         fs::remove_file(filling).unwrap();
         the_next_one_runs(&gateway).await;
     }
+}
+
+#[tokio::test]
+async fn a_gateway_starts_on_a_full_disk_and_takes_writes_once_there_is_room() {
+    let folder = Folder::new();
+    let settings = folder.read("healgate.yml").replace("sqlite://var/", "sqlite://disk/");
+    folder.write("healgate.yml", &format!("{settings}data_dir: disk\n"));
+    let gateway = Gateway::start(&folder).await;
+    let job = gateway.queue(firing("Down", "f1")).await;
+    gateway.until_finished(&job).await;
+    gateway.kill().await;
+    fs::rename(folder.path("disk"), folder.path("before")).unwrap();
+    let fill = "cp -a ../before/. . && { for size in 64k 1; do dd if=/dev/zero bs=$size >> filling; done 2> /dev/null; true; }";
+    let (gateway, disk) = on_small_disk(&folder, fill).await;
+    assert_eq!(gateway.job(&job).await["reason"], "unverified");
+    let body = notification(&[firing("Down", "f2")]);
+    let posted = gateway
+        .request(Method::POST, "/webhooks/alertmanager")
+        .json(&body)
+        .send()
+        .await;
+    assert_eq!(posted.unwrap().status(), 503);
+    fs::remove_file(disk.join("filling")).unwrap();
+    the_next_one_runs(&gateway).await;
 }
 
 /// Another user's limits, as root has none.
@@ -184,20 +212,22 @@ async fn a_machine_that_gives_no_more_processes_is_told() {
     let gateway = Gateway::start_binary(&folder, way, &binary).await;
     let (reason, message) = ending(&gateway, "f0").await;
     assert_eq!(reason, "unverified", "{message}");
-    let pid = Pid::from_raw(i32::try_from(gateway.pid()).unwrap());
-    let before = getrlimit(Resource::Nproc);
-    let none = Rlimit {
-        current: Some(0),
-        ..before.clone()
+    let set_limit = |limit: &str| {
+        // By the same user, as even root may lack the right to change another's limits.
+        let pid = gateway.pid().to_string();
+        let command = ["prlimit", "--pid", &pid, &format!("--nproc={limit}:")].map(str::to_owned);
+        let all: Vec<String> = way.iter().map(|word| (*word).to_owned()).chain(command).collect();
+        assert!(Command::new(&all[0]).args(&all[1..]).status().unwrap().success());
     };
-    prlimit(pid, Resource::Nproc, none).unwrap();
+    set_limit("0");
     let (reason, message) = ending(&gateway, "f1").await;
     assert_eq!(reason, "start_failed");
     assert!(
         message.contains("cannot start") && message.contains("Resource temporarily unavailable"),
         "{message}"
     );
-    prlimit(pid, Resource::Nproc, before).unwrap();
+    let before = getrlimit(Resource::Nproc).current;
+    set_limit(&before.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string()));
     the_next_one_runs(&gateway).await;
 }
 

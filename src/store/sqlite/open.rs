@@ -1,6 +1,6 @@
 //! Opens the database file: one process, one writer, a pool of readers, and nothing older than we trust.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,9 +32,13 @@ pub(super) struct Opened {
 /// Opens or creates the file and brings its schema up to date.
 pub(super) async fn open(path: &Path) -> Result<Opened, StoreError> {
     let lock = lock(path)?;
-    let mut writer = options(path)
-        .create_if_missing(true)
-        .auto_vacuum(SqliteAutoVacuum::Incremental)
+    let is_new = fs::metadata(path).is_ok_and(|file| file.len() == 0);
+    let mut writer = options(path).create_if_missing(true);
+    if is_new {
+        // Of a file that has it already this would be a write, and on a full disk the gateway could not even be read.
+        writer = writer.auto_vacuum(SqliteAutoVacuum::Incremental);
+    }
+    let mut writer = writer
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .pragma("journal_size_limit", "67108864")
