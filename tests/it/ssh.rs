@@ -82,35 +82,22 @@ async fn sshd(world: &World) -> Sshd {
              ansible_ssh_common_args=\"{options}\"\n"
         ),
     );
-    // A master of the user's own, to the same host.
-    let (own, key) = (format!("ControlPath={dir}/own"), format!("{dir}/key"));
-    let mut arguments = vec![
-        "-M",
-        "-F",
-        "none",
-        "-i",
-        &key,
-        "-p",
-        &port,
-        "-o",
-        &own,
-        "-o",
-        "ControlPersist=600",
-    ];
-    arguments.extend(options.split(' '));
-    arguments.extend(["127.0.0.1", "true"]);
+    own_master(&dir, &port, options);
+    sshd
+}
+
+/// Starts a master of the user's own, to the same host.
+fn own_master(dir: &str, port: &str, options: &str) {
+    let line = format!(
+        "-M -F none -i {dir}/key -p {port} -o ControlPath={dir}/own -o ControlPersist=600 {options} 127.0.0.1 true"
+    );
     // It keeps what it inherits, and so must inherit nothing that somebody waits for.
     let status = Command::new("ssh")
-        .args(arguments)
+        .args(line.split(' '))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
-    assert!(
-        status.unwrap().success(),
-        "{}",
-        fs::read_to_string(world.path("sshd.log")).unwrap()
-    );
-    sshd
+    assert!(status.unwrap().success(), "the sshd refuses");
 }
 
 /// The masters whose socket is below that path.

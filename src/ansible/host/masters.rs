@@ -60,7 +60,7 @@ pub(super) fn dismiss(sockets: &Path) {
     while !left.is_empty() && waited < PATIENCE {
         pause(LOOK_EVERY);
         waited += LOOK_EVERY;
-        left.retain(|process| lives(process));
+        left.retain(lives);
     }
     signal(&left, Signal::KILL);
 }
