@@ -1,6 +1,7 @@
 """Tells healgate what a play does: one JSON object a line, appended to the file that $HEALGATE_EVENTS names.
 
-Never prints, never blocks and never breaks a play: an event that cannot be written is left out.
+Never prints, never blocks and never breaks a play: an event that cannot be written is left out. The contents of the
+files that $HEALGATE_SECRETS names are masked in every text.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import textwrap
 import time
+from types import SimpleNamespace
 
 from ansible.plugins.callback import CallbackBase
 
@@ -19,6 +22,7 @@ DOCUMENTATION = """
     description:
       - Appends one JSON object a line to the file named by the environment variable E(HEALGATE_EVENTS).
       - Without that variable it does nothing.
+      - The environment variable E(HEALGATE_SECRETS) has a list of files, in JSON; what they say is masked.
     requirements:
       - enable in configuration
 """
@@ -30,6 +34,15 @@ DIFF_BYTES = 65536
 # A loop may have thousands of items; the first ones show what it did.
 MAX_ITEMS = 500
 MAX_DEPTH = 12
+
+# What stands in the place of a secret, as in the log.
+MASK = "******"
+# A line of a file with several lines counts as a secret from here on.
+SECRET_LINE_BYTES = 4
+# A message may be JSON, with a text of JSON inside that has another.
+JSON_DEPTH = 3
+# More than a person reads: what lies behind it is cut before anything is looked for.
+LOOKED_AT = 64 << 10
 
 
 class CallbackModule(CallbackBase):
@@ -57,6 +70,14 @@ class CallbackModule(CallbackBase):
                 self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             except OSError:
                 pass
+        self._mask = Mask()
+        guarded(self._learn_secrets, os.environ.pop("HEALGATE_SECRETS", None))
+
+    def _learn_secrets(self, files):
+        if not files:
+            return
+        self._mask = Mask.of_files(json.loads(files))
+        guarded(keep_lines_whole)
 
     def _write(self, event, **fields):
         if self._fd is None or os.getpid() != self._owner:
@@ -72,7 +93,7 @@ class CallbackModule(CallbackBase):
         guarded(self._begin_play, play)
 
     def _begin_play(self, play):
-        self._play = str(play.get_name()).strip()
+        self._play = self._mask.text(str(play.get_name()).strip())
         self._write("play", play=self._play)
 
     def v2_playbook_on_task_start(self, task, is_conditional):
@@ -127,11 +148,11 @@ class CallbackModule(CallbackBase):
             status = "ignored"
         fields = self._describe(task)
         fields.update(n=number, host=host, status=status, started_at=at, seconds=time.monotonic() - clock)
-        fields["message"] = message_of(data)
+        fields["message"] = message_of(data, self._mask)
         if items:
             fields["items"] = items
         if "diff" in data and (getattr(task, "diff", False) is True or getattr(task, "check_mode", False) is True):
-            fields["diff"] = bounded(data["diff"])
+            fields["diff"] = bounded(data["diff"], self._mask)
         self._write("result", **fields)
 
     def v2_runner_item_on_ok(self, result):
@@ -151,7 +172,8 @@ class CallbackModule(CallbackBase):
         if status == "ok" and data.get("changed"):
             status = "changed"
         label = data.get("_ansible_item_label", data.get(data.get("ansible_loop_var", "item")))
-        items.append({"item": trimmed(label), "status": status, "message": message_of(data)})
+        message = message_of(data, self._mask)
+        items.append({"item": trimmed(label, self._mask), "status": status, "message": message})
 
     def v2_playbook_on_stats(self, stats):
         guarded(self._end_playbook, stats)
@@ -162,11 +184,99 @@ class CallbackModule(CallbackBase):
     def _describe(self, task):
         return {
             "play": self._play,
-            "task": str(task.get_name()).strip(),
+            "task": self._mask.text(str(task.get_name()).strip()),
             "path": task.get_path() or None,
             "action": str(task.action),
             "uuid": task._uuid,
         }
+
+
+class Mask:
+    """What must be in no text."""
+
+    def __init__(self, secrets=()):
+        # As they are, and as JSON has them, also when it is itself in JSON.
+        forms = latest = set(secrets)
+        for _ in range(JSON_DEPTH):
+            latest = {form for text in latest for form in json_forms(text)}
+            forms = forms | latest
+        self._forms = sorted(forms - {""})
+        self._longest = max(map(len, self._forms), default=0)
+
+    @classmethod
+    def of_files(cls, paths):
+        """Masks what these files say; one that cannot be read any more is passed over."""
+        secrets = set()
+        for path in paths:
+            try:
+                with open(path, "rb") as file:
+                    content = file.read().decode("utf-8", "surrogateescape").strip()
+            except OSError:
+                continue
+            lines = (line.strip() for line in content.split("\n"))
+            secrets.update(line for line in lines if len(line.encode("utf-8", "replace")) >= SECRET_LINE_BYTES)
+            secrets.add(content)
+        return cls(secrets)
+
+    def text(self, text):
+        """The text with every secret masked; of several that overlap nothing is left."""
+        found = self._find(text)
+        return self._cover(text, found) if found else text
+
+    def beginning(self, text):
+        """As `text`, for one of which only the beginning is needed."""
+        if len(text) <= LOOKED_AT + self._longest:
+            return self.text(text)
+        # What begins later may be half a secret here.
+        window = text[: LOOKED_AT + self._longest]
+        return self._cover(window, self._find(window), LOOKED_AT)
+
+    def texts(self, value):
+        """The same for each text of what JSON knows."""
+        if not self._forms:
+            return value
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {self.text(key): self.texts(entry) for key, entry in value.items()}
+        if isinstance(value, list):
+            return [self.texts(entry) for entry in value]
+        return value
+
+    def _find(self, text):
+        found = []
+        for form in self._forms:
+            start = text.find(form)
+            while start >= 0:
+                found.append((start, start + len(form)))
+                start = text.find(form, start + 1)
+        return sorted(found)
+
+    @staticmethod
+    def _cover(text, found, end=None):
+        end = len(text) if end is None else end
+        parts, position = [], 0
+        for start, stop in found:
+            if start >= end:
+                break
+            if start >= position:
+                parts += [text[position:start], MASK]
+            position = max(position, stop)
+        return "".join([*parts, text[position : max(position, end)]])
+
+
+def json_forms(text):
+    """The text inside JSON's quotes: with its characters as they are, and in pure ASCII."""
+    return {json.dumps(text, ensure_ascii=ascii)[1:-1] for ascii in (False, True)}
+
+
+def keep_lines_whole():
+    """Up to 2.18, ansible-core breaks warnings and errors into lines, which would hide a secret from whoever masks the
+    log. Only that module's own use of `textwrap` changes."""
+    from ansible.utils import display
+
+    if getattr(display, "textwrap", None) is textwrap:
+        display.textwrap = SimpleNamespace(**{**vars(textwrap), "wrap": lambda text, *args, **kwargs: [text]})
 
 
 def guarded(function, *args, **kwargs):
@@ -199,32 +309,33 @@ def is_rescued(task):
     return False
 
 
-def message_of(data):
+def message_of(data, mask):
     """What to tell a person about a result, or None."""
     if data.get("censored"):
-        return trimmed(data["censored"])
+        return trimmed(data["censored"], mask)
     message = data.get("msg") or data.get("skip_reason") or data.get("reason")
     if message == "non-zero return code":
         detail = data.get("stderr") or data.get("stdout") or ""
         message = f"{message} ({data.get('rc')}): {str(detail).strip()}" if detail else f"{message} ({data.get('rc')})"
-    return None if message is None else trimmed(message)
+    return None if message is None else trimmed(message, mask)
 
 
-def trimmed(value):
-    """As a text of at most MESSAGE_BYTES."""
+def trimmed(value, mask):
+    """As a text of at most MESSAGE_BYTES, without secrets: masked first, as a cut could leave half of one."""
     text = value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
+    text = mask.beginning(str(text))
     raw = text.encode("utf-8", "replace")
     if len(raw) <= MESSAGE_BYTES:
         return text
     return raw[: MESSAGE_BYTES - 3].decode("utf-8", "ignore") + "…"
 
 
-def bounded(diff):
+def bounded(diff, mask):
     """A diff, unless it is too large to be kept beside the log."""
     diff = plain(diff)
     if len(json.dumps(diff)) > DIFF_BYTES:
         return {"omitted": "the diff is too large; the log has it"}
-    return diff
+    return mask.texts(diff)
 
 
 def plain(value, depth=0):

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import random
 import sys
 import tempfile
 import types
@@ -124,6 +125,90 @@ class Events(unittest.TestCase):
         self.callback._owner = -1
         self.callback.v2_runner_on_ok(result({}))
         self.assertFalse(self.path.read_text())
+
+
+class Secrets(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def callback_without(self, *secrets):
+        paths = []
+        for number, secret in enumerate(secrets):
+            paths.append(str(self.folder / f"secret{number}"))
+            Path(paths[-1]).write_bytes(secret.encode() if isinstance(secret, str) else secret)
+        os.environ["HEALGATE_EVENTS"] = str(self.folder / "events.jsonl")
+        os.environ["HEALGATE_SECRETS"] = json.dumps([*paths, "/nowhere/gone"])
+        callback = plugin.CallbackModule()
+        self.addCleanup(os.close, callback._fd)
+        self.assertNotIn("HEALGATE_SECRETS", os.environ)
+        return callback
+
+    def written(self):
+        return (self.folder / "events.jsonl").read_text(encoding="utf-8")
+
+    def test_every_text_is_masked(self):
+        callback = self.callback_without('hunter2"é\n')
+        value = 'hunter2"é'
+
+        class Named(Task):
+            def get_name(self):
+                return f"say {value}"
+
+        callback.v2_playbook_on_play_start(SimpleNamespace(get_name=lambda: value))
+        callback.v2_playbook_on_task_start(Named(_uuid="u", action="a", _parent=None), False)
+        for data in (
+            {"msg": f"it is {value}."},
+            {"msg": {"deep": [value, {value: 1}]}},
+            {"msg": "non-zero return code", "rc": 1, "stderr": json.dumps({"password": value})},
+            {"reason": json.dumps([json.dumps(value)])},
+            {"msg": {"x": json.dumps([json.dumps(value, ensure_ascii=False)])}},
+        ):
+            callback.v2_runner_item_on_ok(result({"item": value, **data}))
+            diff = [{"before": value, "after": f"x\n{value}\n", value: None}]
+            callback.v2_runner_on_failed(result({**data, "diff": diff}, task(diff=True)))
+        self.assertNotIn("hunter", self.written())
+        last = json.loads(self.written().splitlines()[-1])
+        self.assertEqual(last["diff"], [{"before": "******", "after": "x\n******\n", "******": None}])
+        self.assertEqual(last["items"][0]["item"], "******")
+
+    def test_lines_of_a_file_are_masked_each(self):
+        callback = self.callback_without("first line\nab\n  second line\n", b"\xffraw", " \n")
+        callback.v2_runner_on_ok(result({"msg": "second line, ab, first line, first"}))
+        self.assertIn('"******, ab, ******, first"', self.written())
+
+    def test_a_cut_leaves_no_half_of_a_secret(self):
+        secret = "0123456789abcdef" * 4
+        for before in range(plugin.MESSAGE_BYTES - 80, plugin.MESSAGE_BYTES + 10):
+            mask = plugin.Mask([secret])
+            self.assertNotIn("0123", plugin.trimmed("x" * before + secret + "y" * 200_000, mask))
+        # Many that shrink move the border of what is looked at into sight.
+        self.assertNotIn("0123", plugin.trimmed((secret + "-") * 10_000, plugin.Mask([secret])))
+        self.assertNotIn("0123", plugin.trimmed(secret * 10_000, plugin.Mask([secret])))
+
+    def test_overlapping_secrets_leave_no_rest(self):
+        chance = random.Random(7)
+        for _ in range(3000):
+            secrets = {"".join(chance.choices("ab", k=chance.randint(1, 5))) for _ in range(chance.randint(1, 4))}
+            text = "".join(chance.choices("aabb\n", k=chance.randint(0, 40)))
+            masked = plugin.Mask(secrets).text(text)
+            covered = set()
+            for secret in secrets:
+                for start in range(len(text)):
+                    if text.startswith(secret, start):
+                        covered.update(range(start, start + len(secret)))
+                self.assertNotIn(secret, masked)
+            kept = "".join(character for at, character in enumerate(text) if at not in covered)
+            self.assertEqual(masked.replace(plugin.MASK, ""), kept)
+
+    def test_what_cannot_be_read_as_a_list_harms_nothing(self):
+        os.environ["HEALGATE_SECRETS"] = "nonsense"
+        os.environ["HEALGATE_EVENTS"] = str(self.folder / "events.jsonl")
+        callback = plugin.CallbackModule()
+        self.addCleanup(os.close, callback._fd)
+        callback.v2_runner_on_ok(result({"msg": "fine"}))
+        self.assertIn("fine", self.written())
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ mod leftovers;
 pub mod outcome;
 mod plugin;
 pub mod rundir;
+pub mod secrets;
 pub mod vars;
 
 use std::fs::OpenOptions;
@@ -22,6 +23,7 @@ pub use host::run as run_host;
 
 use crate::ansible::command::{Environment, Place, Playbooks};
 use crate::ansible::rundir::{RunDir, RunSpec, Runs, named};
+use crate::ansible::secrets::SecretFiles;
 use crate::ansible::vars::About;
 use crate::domain::job::Job;
 use crate::domain::parameters::Parameters;
@@ -112,6 +114,7 @@ impl Ansible {
             attempt,
             argv: command::argv(&self.playbooks, parameters, Some(&dir)),
             env: command::environment(&self.playbooks, parameters, &place, &self.settings.environment),
+            secrets: SecretFiles::of(parameters, &self.settings.base),
             cwd: self.settings.base.clone(),
             vars: vars::yaml(&parameters.vars, job.alert.as_ref(), &about),
             time_limit: parameters.timeout.duration(),

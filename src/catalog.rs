@@ -1,5 +1,6 @@
 //! remediations.yml: playbooks and routes. Accepted as a whole or not at all; reads files, never runs them.
 
+mod env;
 mod host;
 mod playbook;
 mod route;
@@ -26,12 +27,12 @@ const KEYS: Keys = Keys {
         "storm",
         "heartbeats",
         "heartbeat",
-        "secrets",
         "silence",
         "breaker",
         "flap",
         "approval",
     ],
+    elsewhere: &[("secrets", "an entry of `playbooks` in remediations.yml")],
 };
 
 /// What healgate.yml gives to the catalogue.

@@ -42,7 +42,8 @@ const KEYS: Keys = Keys {
         "retention",
         "notifiers",
     ],
-    later: &["secrets", "storm", "heartbeats", "alertmanager"],
+    later: &["storm", "heartbeats", "alertmanager"],
+    elsewhere: &[("secrets", "an entry of `playbooks` in remediations.yml")],
 };
 
 /// Everything that healgate.yml and the environment say, with the defaults for what they leave out.

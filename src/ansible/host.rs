@@ -1,6 +1,7 @@
 //! The process between the gateway and one playbook: starts it, keeps its log, ends it when it must end, and writes down
 //! how it ended. Outlives the gateway on purpose; has one thread, and no tokio. Never touches the store.
 
+mod mask;
 pub(super) mod masters;
 mod output;
 pub(super) mod play;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, set_child_subreaper, setsid, wait};
 
+use crate::ansible::host::mask::Mask;
 use crate::ansible::host::masters::dismiss;
 use crate::ansible::host::output::Output;
 use crate::ansible::host::play::Play;
@@ -236,10 +238,12 @@ impl<'a> Host<'a> {
 
 /// Everything that must be on disk before the playbook may begin, and then the playbook.
 fn begin(run: &RunDir, order: &Order, now: Timestamp) -> io::Result<(Output, Play)> {
-    let output = Output::create(run.path(), order.log_cap)?;
+    let (env, secrets) = order.secrets.resolve(&order.env)?;
+    let mask = Mask::new(&secrets.forms()).map_err(io::Error::other)?;
+    let output = Output::create(run.path(), order.log_cap)?.masked(mask);
     let started = serde_json::json!({ "started_at": now });
     mark(run.path(), "started.json", started.to_string().as_bytes())?;
-    let play = Play::start(order)?;
+    let play = Play::start(order, &env)?;
     Ok((output, play))
 }
 

@@ -24,6 +24,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ansible::command::Environment;
+use crate::ansible::secrets::SecretFiles;
 use crate::domain::ids::JobId;
 use crate::domain::timestamp::Timestamp;
 
@@ -44,6 +45,8 @@ pub struct RunSpec {
     pub attempt: u32,
     pub argv: Vec<String>,
     pub env: Environment,
+    /// Read when the run begins.
+    pub secrets: SecretFiles,
     pub cwd: PathBuf,
     /// The content of `vars.yml`.
     pub vars: Vec<u8>,
@@ -64,6 +67,8 @@ pub(crate) struct Order {
     pub(crate) marker: String,
     pub(crate) argv: Vec<String>,
     pub(crate) env: Environment,
+    #[serde(flatten)]
+    pub(crate) secrets: SecretFiles,
     pub(crate) cwd: PathBuf,
     pub(crate) time_limit: Duration,
     pub(crate) grace: Duration,
@@ -223,6 +228,7 @@ impl RunDir {
             marker: format!("{}/{}", spec.job, spec.attempt),
             argv: spec.argv.clone(),
             env: spec.env.clone(),
+            secrets: spec.secrets.clone(),
             cwd: spec.cwd.clone(),
             time_limit: spec.time_limit,
             grace: spec.grace,

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::catalog::Defaults;
+use crate::catalog::env;
 use crate::catalog::scope::Scope;
 use crate::catalog::template::{Template, Templates};
 use crate::catalog::vars::{self, Var};
@@ -28,6 +29,7 @@ const KEYS: Keys = Keys {
         "diff",
         "forks",
         "env",
+        "secrets",
         "vault_password_file",
         "private_key_file",
         "remote_user",
@@ -36,7 +38,8 @@ const KEYS: Keys = Keys {
         "timeout",
         "lock",
     ],
-    later: &["precondition", "secrets", "approval", "unless"],
+    later: &["precondition", "approval", "unless"],
+    elsewhere: &[],
 };
 
 const DEFAULT_TIMEOUT: Span = Span::from_secs(600);
@@ -63,6 +66,10 @@ pub struct Playbook {
     pub forks: Option<u32>,
     pub verbosity: u8,
     pub env: BTreeMap<String, String>,
+    /// Variables whose values are in files, with the paths.
+    pub env_files: BTreeMap<String, String>,
+    /// Files whose contents are masked in logs.
+    pub secrets: Vec<String>,
     pub vault_password_file: Option<String>,
     pub private_key_file: Option<String>,
     pub remote_user: Option<String>,
@@ -154,6 +161,8 @@ impl Playbook {
             forks: self.forks,
             verbosity: self.verbosity,
             env: self.env.clone(),
+            env_files: self.env_files.clone(),
+            secrets: self.secrets.clone(),
             vault_password_file: self.vault_password_file.clone(),
             private_key_file: self.private_key_file.clone(),
             remote_user: self.remote_user.clone(),
@@ -178,6 +187,12 @@ impl Playbook {
         let (vars, sources) = fields
             .get("vars")
             .map_or_else(Default::default, |slot| vars::read(&slot, &mut templates));
+        let env = fields.get("env").map(|slot| env::read(&slot, &defaults.base));
+        let env = env.unwrap_or_default();
+        let secrets = fields.get("secrets").map_or_else(Vec::new, |slot| slot.items());
+        let secrets = secrets
+            .iter()
+            .filter_map(|slot| existing(slot, &defaults.base, Path::is_file));
         let (limit_template, limit) = template(&fields, "limit", &mut templates).unzip();
         let (lock_template, lock) = template(&fields, "lock", &mut templates).unzip();
         Some(Self {
@@ -199,7 +214,9 @@ impl Playbook {
             verbosity: count("verbosity", 0..=2)
                 .and_then(|n| u8::try_from(n).ok())
                 .unwrap_or(0),
-            env: fields.get("env").map_or_else(BTreeMap::new, |slot| env(&slot)),
+            env: env.values,
+            env_files: env.files,
+            secrets: secrets.collect(),
             vault_password_file: file("vault_password_file"),
             private_key_file: file("private_key_file"),
             remote_user: fields.text("remote_user"),
@@ -230,7 +247,7 @@ fn template(fields: &Fields<'_>, key: &str, templates: &mut Templates) -> Option
 }
 
 /// A path to something that is there.
-fn existing(slot: &Slot<'_>, base: &Path, is_there: fn(&Path) -> bool) -> Option<String> {
+pub(super) fn existing(slot: &Slot<'_>, base: &Path, is_there: fn(&Path) -> bool) -> Option<String> {
     let text = slot.text()?;
     let path = base.join(text);
     if !is_there(&path) {
@@ -245,23 +262,4 @@ fn inventory(slot: &Slot<'_>, base: &Path) -> Option<String> {
         hosts if hosts.contains(',') => Some(hosts.to_owned()),
         _ => existing(slot, base, Path::exists),
     }
-}
-
-fn env(slot: &Slot<'_>) -> BTreeMap<String, String> {
-    let mut env = BTreeMap::new();
-    for (entry, value) in slot.named() {
-        let name = &entry.key;
-        let start = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        if !start || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-            let message = format!(
-                "`{}` is no name of a variable: those have letters, digits and `_`",
-                value.path
-            );
-            slot.findings.error(&entry.at, message);
-        }
-        if let Some(text) = value.any_text() {
-            env.insert(name.clone(), text.to_owned());
-        }
-    }
-    env
 }

@@ -32,12 +32,13 @@ const KEYS: Keys = Keys {
         "approval",
         "silence",
         "heartbeat",
-        "secrets",
     ],
+    elsewhere: &[("secrets", "an entry of `playbooks` in remediations.yml")],
 };
 const VERIFY: Keys = Keys {
     known: &["resolved_within"],
     later: &["query"],
+    elsewhere: &[],
 };
 const RETRY: Keys = Keys::of(&["attempts", "backoff", "max_backoff", "outcomes"]);
 const NOTIFY: Keys = Keys::of(&["to", "events"]);

@@ -213,7 +213,7 @@ fn everything_wrong_is_reported_at_once_with_its_place() {
       notifier: []
       ^
 
-    healgate.yml:12:1: `secrets` is not supported by this version
+    healgate.yml:12:1: `secrets` belongs in an entry of `playbooks` in remediations.yml
       secrets: {}
       ^
     "#);

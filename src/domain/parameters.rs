@@ -29,6 +29,12 @@ pub struct Parameters {
     pub verbosity: u8,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// Variables whose values are in files; only the paths are kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env_files: BTreeMap<String, String>,
+    /// Files whose contents are masked in the log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vault_password_file: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

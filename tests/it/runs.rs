@@ -141,6 +141,7 @@ impl World {
             attempt: 1,
             argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
             env,
+            secrets: Default::default(),
             cwd: self.dir.path().to_path_buf(),
             vars: Vec::new(),
             time_limit: Duration::from_secs(60),

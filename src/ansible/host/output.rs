@@ -6,8 +6,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::ansible::host::mask::Mask;
+
 /// For what the host itself has to say.
 const RESERVE: u64 = 4096;
+
+/// How much is masked at once: a short secret that comes again and again makes it several times as long.
+const MASK_AT_ONCE: usize = 64 << 10;
 
 /// Writes `output.log`.
 #[derive(Debug)]
@@ -22,6 +27,8 @@ pub(super) struct Output {
     /// Bytes that could not be written.
     lost: u64,
     last: u8,
+    /// Sees everything before it is written anywhere.
+    mask: Option<Mask>,
 }
 
 /// What the log came to.
@@ -42,7 +49,13 @@ impl Output {
             tail: None,
             lost: 0,
             last: b'\n',
+            mask: None,
         })
+    }
+
+    /// The same log without secrets.
+    pub(super) fn masked(self, mask: Option<Mask>) -> Self {
+        Self { mask, ..self }
     }
 
     fn tail_bytes(&self) -> u64 {
@@ -55,6 +68,19 @@ impl Output {
 
     /// Takes what the playbook said.
     pub(super) fn take(&mut self, bytes: &[u8]) {
+        let Some(mut mask) = self.mask.take() else {
+            return self.keep(bytes);
+        };
+        let mut masked = Vec::new();
+        for part in bytes.chunks(MASK_AT_ONCE) {
+            masked.clear();
+            mask.push(part, &mut masked);
+            self.keep(&masked);
+        }
+        self.mask = Some(mask);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
         let room = self.head_bytes().saturating_sub(self.written + self.lost);
         let head = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
         self.append(&bytes[..head]);
@@ -108,6 +134,11 @@ impl Output {
 
     /// Completes the log with the end of what was left out and with these lines, and syncs it.
     pub(super) fn finish(mut self, lines: &[String]) -> Totals {
+        if let Some(mut mask) = self.mask.take() {
+            let mut rest = Vec::new();
+            mask.finish(&mut rest);
+            self.keep(&rest);
+        }
         let mut truncated = false;
         if let Some(tail) = self.tail.take() {
             let left_out = tail.left_out();
@@ -200,8 +231,14 @@ mod tests {
     use super::*;
 
     fn log_of(cap: u64, pieces: &[&[u8]], lines: &[&str]) -> (Vec<u8>, Totals) {
+        log_without(&[], cap, pieces, lines)
+    }
+
+    fn log_without(secrets: &[&str], cap: u64, pieces: &[&[u8]], lines: &[&str]) -> (Vec<u8>, Totals) {
         let dir = tempfile::tempdir().unwrap();
-        let mut output = Output::create(dir.path(), cap).unwrap();
+        let secrets = secrets.iter().map(|secret| secret.as_bytes().to_vec()).collect();
+        let output = Output::create(dir.path(), cap).unwrap();
+        let mut output = output.masked(Mask::new(&secrets).unwrap());
         for piece in pieces {
             output.take(piece);
         }
@@ -236,5 +273,27 @@ mod tests {
         assert!(log.contains("bytes are left out here\n"));
         assert!(log.len() <= 100_000 && totals.truncated, "{} bytes", log.len());
         assert_eq!(totals.bytes, log.len() as u64);
+    }
+
+    #[test]
+    fn what_was_held_back_comes_before_the_last_words() {
+        let (log, totals) = log_without(&["hunter2"], 1 << 20, &[b"x hun", b"ter2 hunt"], &["stopped"]);
+        assert_eq!(log, b"x ****** hunt\nhealgate: stopped\n");
+        assert_eq!(totals.bytes, log.len() as u64);
+    }
+
+    #[test]
+    fn no_border_of_a_long_log_saves_a_secret() {
+        let text: Vec<u8> = (0..40_000)
+            .flat_map(|n| format!("{n} hunter2\n").into_bytes())
+            .collect();
+        for size in [7_777, 8_000, 9_001] {
+            let pieces: Vec<&[u8]> = text.chunks(size).collect();
+            let (log, totals) = log_without(&["hunter2"], 100_000, &pieces, &["over"]);
+            let log = String::from_utf8(log).unwrap();
+            assert!(totals.truncated && log.ends_with("39999 ******\nhealgate: over\n"));
+            let leaks = ["hunte", "unter2", "nter2"].iter().filter(|part| log.contains(**part));
+            assert_eq!(leaks.count(), 0);
+        }
     }
 }

@@ -15,6 +15,7 @@ use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
+use crate::ansible::command::Environment;
 use crate::ansible::host::output::Output;
 use crate::ansible::host::raw;
 use crate::ansible::rundir::Order;
@@ -36,7 +37,7 @@ impl Play {
     /// Starts it by way of `healgate run-host --exec`, which asks for the death signal: there is no safe way to do that
     /// between fork and exec. The error names the command.
     #[expect(clippy::disallowed_methods, reason = "the door to the playbook")]
-    pub(super) fn start(order: &Order) -> io::Result<Self> {
+    pub(super) fn start(order: &Order, env: &Environment) -> io::Result<Self> {
         let (output, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         // Only our end: Ansible refuses to write to what does not block.
         let flags = rustix::fs::fcntl_getfl(&output)?;
@@ -50,7 +51,7 @@ impl Play {
             .args(["run-host", "--exec", &raw(getpid()).to_string(), "--"])
             .args(&order.argv)
             .env_clear()
-            .envs(&order.env)
+            .envs(env)
             .current_dir(&order.cwd)
             // A group of its own, so that a stop may kill groups and never meets the host.
             .process_group(0)

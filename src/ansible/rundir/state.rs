@@ -64,6 +64,7 @@ mod tests {
             attempt: 1,
             argv: vec!["true".into()],
             env: BTreeMap::new(),
+            secrets: Default::default(),
             cwd: "/".into(),
             vars: b"{}".to_vec(),
             time_limit: Duration::from_secs(5),

@@ -116,7 +116,7 @@ fn unknown_keys_come_with_the_allowed_ones() {
       ^
     "#);
     insta::assert_snapshot!(playbook_errors("tiemout: 2m"), @r#"
-    remediations.yml:4:5: unknown key `playbooks.p.tiemout` (did you mean `timeout`?); allowed here: path, description, vars, limit, inventory, tags, skip_tags, check, diff, forks, env, vault_password_file, private_key_file, remote_user, become, verbosity, timeout, lock
+    remediations.yml:4:5: unknown key `playbooks.p.tiemout` (did you mean `timeout`?); allowed here: path, description, vars, limit, inventory, tags, skip_tags, check, diff, forks, env, secrets, vault_password_file, private_key_file, remote_user, become, verbosity, timeout, lock
           tiemout: 2m
           ^
     "#);

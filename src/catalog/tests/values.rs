@@ -145,6 +145,66 @@ fn files_must_exist() {
 }
 
 #[test]
+fn secrets_and_variables_may_come_from_files() {
+    let catalog = load(
+        "playbooks:\n  p:\n    path: play.yml\n    env: {A: text, HEALGATE_X: {file: play.yml}, B: {file: hosts.yml}}\n    secrets: [play.yml, hosts.yml]\n",
+    );
+    let playbook = catalog.playbook("p").unwrap();
+    let env = |map: &BTreeMap<String, String>| serde_json::to_string(map).unwrap();
+    assert_eq!(env(&playbook.env), r#"{"A":"text"}"#);
+    assert_eq!(env(&playbook.env_files), r#"{"B":"hosts.yml","HEALGATE_X":"play.yml"}"#);
+    assert_eq!(playbook.secrets, ["play.yml", "hosts.yml"]);
+}
+
+#[test]
+fn mistakes_about_secrets_are_shown_at_their_places() {
+    insta::assert_snapshot!(errors(
+        "secrets: [x]\nplaybooks:\n  p:\n    path: play.yml\n    secrets: [gone, '']\n    env: {A: {file: gone}, B: {fil: x}, HOME: {file: play.yml}, C: []}\n  q:\n    path: play.yml\n    secrets: play.yml\n\
+         routes:\n  - {name: r, matchers: [a=b], playbook: p, secrets: [x]}\n"
+    ), @r#"
+    remediations.yml:1:1: `secrets` belongs in an entry of `playbooks` in remediations.yml
+      secrets: [x]
+      ^
+
+    remediations.yml:5:15: `playbooks.p.secrets[0]` names a file that does not exist: gone
+          secrets: [gone, '']
+                    ^
+
+    remediations.yml:5:21: `playbooks.p.secrets[1]` is empty
+          secrets: [gone, '']
+                          ^
+
+    remediations.yml:6:21: `playbooks.p.env.A.file` names a file that does not exist: gone
+          env: {A: {file: gone}, B: {fil: x}, HOME: {file: play.yml}, C: []}
+                          ^
+
+    remediations.yml:6:31: `playbooks.p.env.B.file` is missing
+          env: {A: {file: gone}, B: {fil: x}, HOME: {file: play.yml}, C: []}
+                                    ^
+
+    remediations.yml:6:32: unknown key `playbooks.p.env.B.fil` (did you mean `file`?); allowed here: file
+          env: {A: {file: gone}, B: {fil: x}, HOME: {file: play.yml}, C: []}
+                                     ^
+
+    remediations.yml:6:47: `playbooks.p.env.HOME` must be a text: it says where Ansible finds what belongs to healgate
+          env: {A: {file: gone}, B: {fil: x}, HOME: {file: play.yml}, C: []}
+                                                    ^
+
+    remediations.yml:6:68: `playbooks.p.env.C` is a list; it must be a text
+          env: {A: {file: gone}, B: {fil: x}, HOME: {file: play.yml}, C: []}
+                                                                         ^
+
+    remediations.yml:9:14: `playbooks.q.secrets` must be a list
+          secrets: play.yml
+                   ^
+
+    remediations.yml:11:45: `routes[0].secrets` belongs in an entry of `playbooks` in remediations.yml
+        - {name: r, matchers: [a=b], playbook: p, secrets: [x]}
+                                                  ^
+    "#);
+}
+
+#[test]
 fn a_bad_matcher_is_shown_inside_its_text() {
     insta::assert_snapshot!(errors(
         "playbooks: {p: {path: play.yml}}\nroutes:\n  - name: r\n    playbook: p\n    matchers:\n\

@@ -222,6 +222,9 @@ impl<'a> Slot<'a> {
             if keys.later.contains(&name) {
                 let message = format!("`{path}` is not supported by this version");
                 self.findings.error(&entry.at, message);
+            } else if let Some((_, place)) = keys.elsewhere.iter().find(|(key, _)| *key == name) {
+                let message = format!("`{path}` belongs in {place}");
+                self.findings.error(&entry.at, message);
             } else if !keys.known.contains(&name) {
                 let hint = did_you_mean(name, keys.known);
                 let allowed = keys.known.join(", ");

@@ -80,6 +80,8 @@ fn plan(target: &str) -> Plan {
             forks: None,
             verbosity: 0,
             env: BTreeMap::new(),
+            env_files: BTreeMap::new(),
+            secrets: Vec::new(),
             vault_password_file: None,
             private_key_file: None,
             remote_user: None,

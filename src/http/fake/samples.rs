@@ -46,6 +46,8 @@ pub(crate) fn parameters() -> Parameters {
         forks: None,
         verbosity: 0,
         env: BTreeMap::from([("SECRET".to_owned(), "hunter2".to_owned())]),
+        env_files: BTreeMap::new(),
+        secrets: Vec::new(),
         vault_password_file: None,
         private_key_file: None,
         remote_user: None,

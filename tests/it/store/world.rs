@@ -305,6 +305,8 @@ pub(super) fn parameters() -> Parameters {
         forks: None,
         verbosity: 0,
         env: BTreeMap::new(),
+        env_files: BTreeMap::new(),
+        secrets: Vec::new(),
         vault_password_file: None,
         private_key_file: None,
         remote_user: None,
