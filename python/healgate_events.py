@@ -2,6 +2,9 @@
 
 Never prints, never blocks and never breaks a play: an event that cannot be written is left out. The contents of the
 files that $HEALGATE_SECRETS names are masked in every text.
+
+Ansible forks a process for each task on each host, and whatever is touched in between is copied page by page. So what
+comes once per host and task touches little: no encoder walks an event, and of a result only what is told is looked at.
 """
 
 from __future__ import annotations
@@ -11,9 +14,16 @@ import math
 import os
 import textwrap
 import time
+from json.encoder import encode_basestring
 from types import SimpleNamespace
 
 from ansible.plugins.callback import CallbackBase
+
+try:
+    from ansible.utils.vars import transform_to_native_types
+except ImportError:
+    # Before ansible-core 2.19 there are no types of its own.
+    transform_to_native_types = None
 
 DOCUMENTATION = """
     name: healgate_events
@@ -34,6 +44,11 @@ DIFF_BYTES = 65536
 # A loop may have thousands of items; the first ones show what it did.
 MAX_ITEMS = 500
 MAX_DEPTH = 12
+# The counts of about 100,000 hosts.
+STATS_BYTES = 8 << 20
+NATIVE = (str, int, float, bool, type(None))
+# Tasks whose description is kept; in a play that is free to, each host may be at another one.
+MAX_TASKS = 1000
 
 # What stands in the place of a secret, as in the log.
 MASK = "******"
@@ -57,21 +72,27 @@ class CallbackModule(CallbackBase):
         super().__init__(*args, **kwargs)
         self._owner = os.getpid()
         self._fd = None
+        # The last line has no end, as the disk was full.
+        self._torn = False
         self._play = ""
         self._count = 0
-        # (host, task uuid) -> (number, wall clock, monotonic clock) of tasks in progress
+        # task uuid -> its description, as the inside of a JSON object
+        self._described = {}
+        # (host, task uuid) -> (number, seconds since boot) of tasks in progress
         self._running = {}
-        self._task_started = (time.time(), time.monotonic())
-        self._items = {}
+        self._task_started = since_boot()
         # Taken out, so that an ansible-playbook that a task runs does not write here as well.
         path = os.environ.pop("HEALGATE_EVENTS", None)
         if path:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
             try:
-                self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                self._fd = os.open(path, flags, 0o600)
             except OSError:
                 pass
         self._mask = Mask()
         guarded(self._learn_secrets, os.environ.pop("HEALGATE_SECRETS", None))
+        # Without a file, Ansible need not even call.
+        self.disabled = self._fd is None
 
     def _learn_secrets(self, files):
         if not files:
@@ -79,22 +100,30 @@ class CallbackModule(CallbackBase):
         self._mask = Mask.of_files(json.loads(files))
         guarded(keep_lines_whole)
 
-    def _write(self, event, **fields):
+    def _write(self, line):
+        """Appends a line, in one write, so that a reader never sees two lines mixed."""
         if self._fd is None or os.getpid() != self._owner:
             return
-        line = json.dumps(plain({"event": event, "time": time.time(), **fields}), ensure_ascii=False, allow_nan=False)
-        # One write for a whole line, so that a reader never sees two lines mixed.
-        os.write(self._fd, line.encode("utf-8", "replace") + b"\n")
+        raw = line.encode("utf-8", "replace")
+        if self._torn:
+            raw = b"\n" + raw
+        # Short of space, the system may take a part; the next line must not be glued to it.
+        self._torn = os.write(self._fd, raw) < len(raw)
 
     def v2_playbook_on_start(self, playbook):
-        guarded(self._write, "playbook", file=getattr(playbook, "_file_name", None))
+        guarded(self._begin_playbook, playbook)
+
+    def _begin_playbook(self, playbook):
+        file = encode_basestring(trimmed(getattr(playbook, "_file_name", None) or "", self._mask))
+        self._write(f'{{"event":"playbook","time":{time.time()!r},"file":{file}}}\n')
 
     def v2_playbook_on_play_start(self, play):
         guarded(self._begin_play, play)
 
     def _begin_play(self, play):
-        self._play = self._mask.text(str(play.get_name()).strip())
-        self._write("play", play=self._play)
+        self._described.clear()
+        self._play = encode_basestring(self._mask.text(str(play.get_name()).strip()))
+        self._write(f'{{"event":"play","time":{time.time()!r},"play":{self._play}}}\n')
 
     def v2_playbook_on_task_start(self, task, is_conditional):
         guarded(self._begin_task, task)
@@ -106,22 +135,22 @@ class CallbackModule(CallbackBase):
         guarded(self._begin_task, task)
 
     def _begin_task(self, task):
-        self._task_started = (time.time(), time.monotonic())
-        self._write("task", **self._describe(task))
+        self._task_started = since_boot()
+        # Only here is the name rendered; a result has it as it was written.
+        self._described.pop(task._uuid, None)
+        self._write(f'{{"event":"task","time":{time.time()!r},{self._describe(task)}}}\n')
 
     def v2_runner_on_start(self, host, task):
-        guarded(self._begin_host, host, task)
-
-    def _begin_host(self, host, task):
         """Comes in the main process just before the worker is forked, so that all that the worker starts on this
         machine carries the number in its environment: a stop can tell what unfinished tasks began."""
-        if self._fd is None:
-            return
-        self._count += 1
-        self._running[(host.get_name(), task._uuid)] = (self._count, time.time(), time.monotonic())
-        os.environ["HEALGATE_TASK"] = str(self._count)
-        booted = time.clock_gettime(time.CLOCK_BOOTTIME)
-        self._write("start", n=self._count, host=host.get_name(), uuid=task._uuid, boottime=booted)
+        try:
+            self._count = number = self._count + 1
+            began = since_boot()
+            self._running[(host.name, task._uuid)] = (number, began)
+            os.environ["HEALGATE_TASK"] = str(number)
+            self._write(f'{{"event":"start","n":{number},"boottime":{began!r}}}\n')
+        except Exception:
+            pass
 
     def v2_runner_on_ok(self, result):
         guarded(self._end_host, result, "ok")
@@ -136,59 +165,50 @@ class CallbackModule(CallbackBase):
         guarded(self._end_host, result, "ignored" if ignore_errors else "failed")
 
     def _end_host(self, result, status):
-        host, task, data = parts_of(result)
-        key = (host, task._uuid)
-        number, at, clock = self._running.pop(key, (None, *self._task_started))
-        items = self._items.pop(key, None)
+        # 2.19 has public names as well, and these for some time to come.
+        host, task = (getattr(result, "_host", None) or result.host).name, getattr(result, "_task", None) or result.task
+        number, began = self._running.pop((host, task._uuid), (None, self._task_started))
+        now, seconds = time.time(), since_boot() - began
+        data = guarded(data_of, result) or {}
         if status == "ok" and data.get("changed"):
             status = "changed"
-        if status == "failed" and is_rescued(task):
+        elif status == "failed" and guarded(is_rescued, task):
             status = "rescued"
-        if status == "unreachable" and getattr(task, "ignore_unreachable", False) is True:
+        elif status == "unreachable" and getattr(task, "ignore_unreachable", False) is True:
             status = "ignored"
-        fields = self._describe(task)
-        fields.update(n=number, host=host, status=status, started_at=at, seconds=time.monotonic() - clock)
-        fields["message"] = message_of(data, self._mask)
-        if items:
-            fields["items"] = items
-        if "diff" in data and (getattr(task, "diff", False) is True or getattr(task, "check_mode", False) is True):
-            fields["diff"] = bounded(data["diff"], self._mask)
-        self._write("result", **fields)
-
-    def v2_runner_item_on_ok(self, result):
-        guarded(self._end_item, result, "ok")
-
-    def v2_runner_item_on_failed(self, result):
-        guarded(self._end_item, result, "failed")
-
-    def v2_runner_item_on_skipped(self, result):
-        guarded(self._end_item, result, "skipped")
-
-    def _end_item(self, result, status):
-        host, task, data = parts_of(result)
-        items = self._items.setdefault((host, task._uuid), [])
-        if len(items) >= MAX_ITEMS:
-            return
-        if status == "ok" and data.get("changed"):
-            status = "changed"
-        label = data.get("_ansible_item_label", data.get(data.get("ansible_loop_var", "item")))
-        message = message_of(data, self._mask)
-        items.append({"item": trimmed(label, self._mask), "status": status, "message": message})
+        self._write(
+            f'{{"event":"result","time":{now!r},{self._describe(task)},'
+            f'"n":{"null" if number is None else number},"host":{encode_basestring(host)},"status":"{status}",'
+            f'"started_at":{now - seconds!r},"seconds":{seconds!r},"message":{guarded(message_of, data, self._mask) or "null"}'
+            f'{guarded(details_of, task, data, self._mask) or ""}}}\n'
+        )
 
     def v2_playbook_on_stats(self, stats):
         guarded(self._end_playbook, stats)
 
     def _end_playbook(self, stats):
-        self._write("stats", hosts={host: stats.summarize(host) for host in sorted(stats.processed)})
+        hosts = {str(host): stats.summarize(host) for host in sorted(stats.processed)}
+        counts, _ = json_of(hosts, STATS_BYTES)
+        self._write(f'{{"event":"stats","time":{time.time()!r},"hosts":{counts}}}\n')
 
     def _describe(self, task):
-        return {
-            "play": self._play,
-            "task": self._mask.text(str(task.get_name()).strip()),
-            "path": task.get_path() or None,
-            "action": str(task.action),
-            "uuid": task._uuid,
-        }
+        """The inside of a JSON object: which task it is."""
+        described = self._described.get(task._uuid)
+        if described is None:
+            if len(self._described) >= MAX_TASKS:
+                self._described.clear()
+            path = guarded(task.get_path)
+            described = ",".join(
+                (
+                    f'"play":{self._play or encode_basestring("")}',
+                    f'"task":{encode_basestring(self._mask.text(str(task.get_name()).strip()))}',
+                    f'"path":{encode_basestring(path) if path else "null"}',
+                    f'"action":{encode_basestring(str(task.action))}',
+                    f'"uuid":{encode_basestring(task._uuid)}',
+                )
+            )
+            self._described[task._uuid] = described
+        return described
 
 
 class Mask:
@@ -217,6 +237,10 @@ class Mask:
             secrets.update(line for line in lines if len(line.encode("utf-8", "replace")) >= SECRET_LINE_BYTES)
             secrets.add(content)
         return cls(secrets)
+
+    def reach(self, most):
+        """How many characters must be there so that the first `most` can be masked: masking may make a text shorter."""
+        return LOOKED_AT + self._longest + 1 if self._forms else most
 
     def text(self, text):
         """The text with every secret masked; of several that overlap nothing is left."""
@@ -279,22 +303,36 @@ def keep_lines_whole():
         display.textwrap = SimpleNamespace(**{**vars(textwrap), "wrap": lambda text, *args, **kwargs: [text]})
 
 
-def guarded(function, *args, **kwargs):
+def since_boot():
+    """Seconds, as /proc tells the start of a process."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def guarded(function, *args):
     """A play must not suffer from being watched, whatever object it hands over."""
     try:
-        function(*args, **kwargs)
+        return function(*args)
     except Exception:
-        pass
+        return None
 
 
-def parts_of(result):
-    """Host name, task and data of a result; ansible-core 2.19 has public names for what 2.16 has underscored."""
-    host = getattr(result, "host", None) or result._host
-    task = getattr(result, "task", None) or result._task
-    data = getattr(result, "result", None)
-    if data is None:
-        data = result._result
-    return host.get_name(), task, data if isinstance(data, dict) else dict(data)
+def data_of(result):
+    """The data of a result. ansible-core 2.19 turns all of it into native types when it is asked for `result`; where
+    that can be done with the little that is told, it takes no time with large results."""
+    data = getattr(result, "_return_data", None)
+    if data is None or transform_to_native_types is None:
+        data = result._result if hasattr(result, "_result") else result.result
+    return data if isinstance(data, dict) else dict(data)
+
+
+def native(value):
+    """Without Ansible's own types, and without what was encrypted."""
+    if type(value) in NATIVE or transform_to_native_types is None:
+        return value
+    try:
+        return transform_to_native_types(value)
+    except Exception:
+        return f"({type(value).__name__})"
 
 
 def is_rescued(task):
@@ -310,20 +348,55 @@ def is_rescued(task):
 
 
 def message_of(data, mask):
-    """What to tell a person about a result, or None."""
-    if data.get("censored"):
-        return trimmed(data["censored"], mask)
-    message = data.get("msg") or data.get("skip_reason") or data.get("reason")
+    """What to tell a person about a result, as JSON, or None."""
+    message = data.get("censored") or data.get("msg") or data.get("skip_reason") or data.get("reason")
+    if not message:
+        return None
     if message == "non-zero return code":
-        detail = data.get("stderr") or data.get("stdout") or ""
-        message = f"{message} ({data.get('rc')}): {str(detail).strip()}" if detail else f"{message} ({data.get('rc')})"
-    return None if message is None else trimmed(message, mask)
+        detail = trimmed(data.get("stderr") or data.get("stdout") or "", mask).strip()
+        message = f"{message} ({data.get('rc')}): {detail}" if detail else f"{message} ({data.get('rc')})"
+    return encode_basestring(trimmed(message, mask))
+
+
+def details_of(task, data, mask):
+    """The items of a loop, and the diff where one was asked for: the rest of a JSON object."""
+    details = ""
+    loop = []
+    if getattr(task, "loop", None) is not None:
+        loop = [entry for entry in data.get("results") or () if isinstance(entry, dict)]
+    if loop:
+        details = f',"items":[{",".join(guarded(item_of, entry, mask) or "null" for entry in loop[:MAX_ITEMS])}]'
+    if getattr(task, "diff", False) is True or getattr(task, "check_mode", False) is True:
+        diff = data.get("diff") or [entry["diff"] for entry in loop if entry.get("diff")]
+        if diff:
+            details += f',"diff":{bounded(diff, mask)}'
+    return details
+
+
+def item_of(data, mask):
+    """One item of a loop, as JSON."""
+    if data.get("unreachable"):
+        status = "unreachable"
+    elif data.get("failed_when_result", data.get("failed")):
+        status = "failed"
+    elif data.get("skipped"):
+        status = "skipped"
+    else:
+        status = "changed" if data.get("changed") else "ok"
+    label = data.get("_ansible_item_label", data.get(data.get("ansible_loop_var", "item")))
+    item = encode_basestring(trimmed(label if label is not None or "censored" not in data else "(hidden)", mask))
+    return f'{{"item":{item},"status":"{status}","message":{guarded(message_of, data, mask) or "null"}}}'
 
 
 def trimmed(value, mask):
     """As a text of at most MESSAGE_BYTES, without secrets: masked first, as a cut could leave half of one."""
-    text = value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
-    text = mask.beginning(str(text))
+    # No character takes less than a byte, so that what is long need not be looked at as a whole.
+    most = mask.reach(MESSAGE_BYTES + 1)
+    if not isinstance(value, str):
+        text = json_of(value, most)[0]
+    else:
+        text = (value if type(value) is str else native(value))[:most]
+    text = mask.beginning(text)
     raw = text.encode("utf-8", "replace")
     if len(raw) <= MESSAGE_BYTES:
         return text
@@ -331,27 +404,44 @@ def trimmed(value, mask):
 
 
 def bounded(diff, mask):
-    """A diff, unless it is too large to be kept beside the log."""
-    diff = plain(diff)
-    if len(json.dumps(diff)) > DIFF_BYTES:
-        return {"omitted": "the diff is too large; the log has it"}
-    return mask.texts(diff)
+    """A diff as JSON, unless it is too large to be kept beside the log."""
+    text, is_whole = json_of(diff, DIFF_BYTES, mask)
+    return text if is_whole else '{"omitted":"the diff is too large; the log has it"}'
 
 
-def plain(value, depth=0):
-    """A copy of nothing but what JSON knows."""
+def json_of(value, most, mask=None):
+    """As JSON of about that many characters at most, whatever it is, and whether that is all of it."""
+    left = [most]
+    copy = plain(value, left)
+    text = json.dumps(mask.texts(copy) if mask else copy, ensure_ascii=False, allow_nan=False)
+    return text, left[0] >= 0
+
+
+def plain(value, left, depth=0):
+    """A copy of nothing but what JSON knows, as long as something is left."""
+    left[0] -= 1
+    if isinstance(value, (dict, list, tuple, set, frozenset)):
+        if depth >= MAX_DEPTH or left[0] < 0:
+            left[0] = min(left[0], -1)
+            return "…"
+        if isinstance(value, dict):
+            return {shown(key, left): plain(entry, left, depth + 1) for key, entry in value.items() if left[0] >= 0}
+        return [plain(entry, left, depth + 1) for entry in value if left[0] >= 0]
+    value = native(value)
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, int):
+    if isinstance(value, int) and -(1 << 63) <= value < 1 << 64:
         return int(value)
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else str(value)
-    if depth >= MAX_DEPTH:
-        return "…"
-    if isinstance(value, dict):
-        return {str(key): plain(entry, depth + 1) for key, entry in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(entry, depth + 1) for entry in value]
-    return str(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    return shown(value, left)
+
+
+def shown(value, left):
+    """As a text, also where that fails, as for a number of ten thousand digits."""
+    text = guarded(str, value)
+    if text is None:
+        text = f"({type(value).__name__})"
+    room = max(left[0], 0)
+    left[0] -= len(text)
+    return text[:room]

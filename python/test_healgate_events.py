@@ -38,16 +38,15 @@ class Task(SimpleNamespace):
 
 
 class Host:
-    def get_name(self):
-        return "web1"
+    name = "web1"
 
 
 def task(**fields):
-    return Task(**{"_uuid": "u1", "action": "command", "_parent": None, **fields})
+    return Task(**{"_uuid": "u1", "action": "command", "_parent": None, "loop": None, **fields})
 
 
 def result(data, of=None):
-    return SimpleNamespace(host=Host(), task=of or task(), result=data)
+    return SimpleNamespace(_host=Host(), _task=of or task(), _result=data)
 
 
 class Events(unittest.TestCase):
@@ -56,6 +55,7 @@ class Events(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.path = Path(folder.name, "events.jsonl")
         os.environ["HEALGATE_EVENTS"] = str(self.path)
+        self.addCleanup(os.environ.pop, "HEALGATE_EVENTS", None)
         self.callback = plugin.CallbackModule()
         self.addCleanup(os.close, self.callback._fd)
 
@@ -86,22 +86,85 @@ class Events(unittest.TestCase):
         self.callback.v2_runner_on_failed(result({}, rescuer))
         self.assertEqual(self.last()["status"], "failed")
 
-    def test_items_are_collected(self):
-        for item in ("a", "b"):
-            self.callback.v2_runner_item_on_ok(result({"item": item, "_ansible_item_label": item}))
-        self.callback.v2_runner_on_ok(result({"msg": "All items completed"}))
-        self.assertEqual([entry["item"] for entry in self.last()["items"]], ["a", "b"])
+    def test_items_are_those_of_a_loop(self):
+        results = [
+            {"item": "a", "ansible_loop_var": "item", "changed": True},
+            {"fruit": "b", "ansible_loop_var": "fruit", "failed": True, "msg": "no"},
+            {"item": "c", "_ansible_item_label": "label", "skipped": True},
+            {"censored": "hidden"},
+            "squashed",
+        ]
+        self.callback.v2_runner_on_ok(result({"results": results}, task(loop=["a"])))
+        told = [(entry["item"], entry["status"], entry["message"]) for entry in self.last()["items"]]
+        self.assertEqual(
+            told,
+            [("a", "changed", None), ("b", "failed", "no"), ("label", "skipped", None), ("(hidden)", "ok", "hidden")],
+        )
+        # A module may answer with a list of that name.
+        self.callback.v2_runner_on_ok(result({"results": results}))
+        self.assertNotIn("items", self.last())
+
+    def test_the_name_of_a_task_is_the_one_that_was_rendered(self):
+        self.callback.v2_playbook_on_task_start(task(get_name=lambda: "restart web"), False)
+        self.callback.v2_runner_on_ok(result({}, task(get_name=lambda: "restart {{ name }}")))
+        self.assertEqual(self.last()["task"], "restart web")
 
     def test_strange_objects_make_valid_lines(self):
         class Strange:
             def __str__(self):
                 return "strange"
 
+        class Mute:
+            def __str__(self):
+                raise RuntimeError("no")
+
         loop = {}
         loop["self"] = loop
-        for value in (Strange(), "\udcff", b"\xff", float("nan"), {1: {2}}, loop):
+        wide = []
+        wide.extend([wide] * 50)
+        odd = [Strange(), Mute(), "\udcff", b"\xff", float("nan"), 10**9999, -(2**70), {1: {2}, Mute(): 1}, loop, wide]
+        for value in odd:
             self.callback.v2_runner_on_ok(result({"msg": value, "diff": value}, task(diff=True)))
-        self.assertEqual(len(self.lines()), 6)
+        lines = self.lines()
+        self.assertEqual([line["host"] for line in lines], ["web1"] * len(odd))
+        self.assertTrue(all(len(line["message"].encode()) <= plugin.MESSAGE_BYTES for line in lines))
+
+    def test_a_result_is_told_though_its_data_cannot_be_read(self):
+        class Closed(dict):
+            def get(self, *args):
+                raise RuntimeError("no")
+
+        self.callback.v2_runner_on_failed(result(Closed(msg="x")))
+        self.assertEqual((self.last()["status"], self.last()["message"]), ("failed", None))
+
+    def test_a_line_that_was_torn_by_a_full_disk_spoils_no_other(self):
+        self.callback.v2_runner_on_ok(result({}))
+        os.write(self.callback._fd, b'{"event":"res')
+        self.callback._torn = True
+        self.callback.v2_runner_on_ok(result({"msg": "after"}))
+        lines = self.path.read_text().splitlines()
+        self.assertEqual(len(lines), 3)
+        self.assertEqual(json.loads(lines[2])["message"], "after")
+
+    def test_a_file_that_takes_nothing_does_no_harm(self):
+        fd = self.callback._fd
+        for bad in ("/dev/full", "/proc/self/status"):
+            self.callback._fd = os.open(bad, os.O_RDONLY if "proc" in bad else os.O_WRONLY)
+            self.callback.v2_runner_on_ok(result({}))
+            os.close(self.callback._fd)
+            self.callback.v2_runner_on_start(Host(), task())
+        self.callback._fd = fd
+        self.assertFalse(self.path.read_text())
+
+    def test_without_a_file_ansible_need_not_call(self):
+        for path in ("/proc/nowhere/events.jsonl", ""):
+            os.environ["HEALGATE_EVENTS"] = path
+            self.assertTrue(plugin.CallbackModule().disabled)
+        # A pipe that nobody reads must not hold up the play.
+        fifo = self.path.with_name("fifo")
+        os.mkfifo(fifo)
+        os.environ["HEALGATE_EVENTS"] = str(fifo)
+        self.assertTrue(plugin.CallbackModule().disabled)
 
     def test_an_object_that_raises_is_left_out_and_does_no_harm(self):
         class Broken:
@@ -165,9 +228,10 @@ class Secrets(unittest.TestCase):
             {"reason": json.dumps([json.dumps(value)])},
             {"msg": {"x": json.dumps([json.dumps(value, ensure_ascii=False)])}},
         ):
-            callback.v2_runner_item_on_ok(result({"item": value, **data}))
             diff = [{"before": value, "after": f"x\n{value}\n", value: None}]
-            callback.v2_runner_on_failed(result({**data, "diff": diff}, task(diff=True)))
+            results = [{"item": value, "ansible_loop_var": "item", **data}]
+            told = result({**data, "results": results, "diff": diff}, task(diff=True, loop=[value]))
+            callback.v2_runner_on_failed(told)
         self.assertNotIn("hunter", self.written())
         last = json.loads(self.written().splitlines()[-1])
         self.assertEqual(last["diff"], [{"before": "******", "after": "x\n******\n", "******": None}])

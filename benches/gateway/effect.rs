@@ -1,139 +1,190 @@
-//! From an alert's POST to the first task's effect, beside a bare `ansible-playbook` with the same playbook.
+//! From an alert's POST to the first task's effect, warm and cold through the gateway, beside a shell script that calls
+//! `ansible-playbook` and beside `ansible-playbook` itself; and the same ways for a play without a task.
 
-use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
-use crate::client::Client;
+use crate::cpu::Group;
 use crate::failed::{Failed, failed};
 use crate::folder::{self, Folder};
-use crate::load::new_alert;
-use crate::process::{Server, bare_playbook, read};
+use crate::gateways::{Gateway, attempt_ms};
+use crate::process::{Bare, playbook};
+use crate::report::{Row, Section, of, spread, tenths, whole};
 use crate::samples::Samples;
 use crate::watch::Watch;
 
 /// Counted runs of each way.
 const RUNS: usize = 15;
 
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
-
-/// The figures, all in milliseconds.
+/// The figures of one way, in milliseconds but for the CPU.
 #[derive(Debug, Default)]
-pub(crate) struct Effect {
-    /// From the POST's first byte to the effect.
-    pub(crate) gateway: Samples,
+struct Way {
+    /// From the POST's first byte, or from the start of the process, to the effect.
+    effect: Samples,
     /// From the POST's first byte to the 202.
-    pub(crate) answered: Samples,
-    /// From the start of the process to the effect.
-    pub(crate) bare: Samples,
+    answered: Samples,
+    /// How long a play without a task ran: from its start to its end, as the job tells it.
+    empty: Samples,
+    /// CPU seconds of a run with one task: gateway, host, interpreter and play together.
+    cpu: Samples,
 }
 
-pub(crate) async fn measure(root: &Path) -> Result<Effect, Failed> {
+/// What takes turns.
+#[derive(Debug)]
+enum Runner {
+    Gateway(Box<Gateway>, Option<Group>),
+    Process(Bare, Folder),
+}
+
+pub(crate) async fn measure(root: &Path) -> Result<Section, Failed> {
     let ansible = folder::ansible()?;
-    let folder = Folder::new(root)?;
-    let server = Server::healgate(&folder).await?;
-    let mut figures = Effect::default();
+    let mut runners = vec![
+        ("cold", watched(Gateway::cold(root).await?)?),
+        (
+            "bare",
+            Runner::Process(Bare::Program(ansible.clone()), Folder::new(root)?),
+        ),
+        (
+            "script",
+            Runner::Process(Bare::script_of(&ansible, root)?, Folder::new(root)?),
+        ),
+    ];
+    if let Some(gateway) = Gateway::warm(root).await? {
+        runners.push(("warm", watched(gateway)?));
+    }
+    let mut ways: Vec<(&str, Way)> = runners.iter().map(|(name, _)| (*name, Way::default())).collect();
     // Round 0 warms up and is not counted; then who begins changes each time.
     for number in 0..=RUNS {
-        let mut round = Effect::default();
-        if number % 2 == 0 {
-            round.through_gateway(server.address, &folder).await?;
-            round.through_bare(&ansible, &folder).await?;
-        } else {
-            round.through_bare(&ansible, &folder).await?;
-            round.through_gateway(server.address, &folder).await?;
-        }
-        if number > 0 {
-            figures.add(round);
+        for index in 0..runners.len() {
+            let index = (index + number) % runners.len();
+            let round = runners[index].1.round().await?;
+            if number > 0 {
+                ways[index].1.add(round);
+            }
         }
     }
-    server.end().await?;
-    Ok(figures)
+    Ok(section(&ways))
 }
 
-impl Effect {
-    async fn through_gateway(&mut self, server: SocketAddr, folder: &Folder) -> Result<(), Failed> {
-        let mut client = Client::connect(server).await?;
-        let watch = Watch::on(&folder.path("effect"))?;
-        let body = new_alert("Down");
-        let began = Instant::now();
-        let answer = client.post(&body).await?;
-        let answered = began.elapsed();
-        let job = job_in(answer)?;
-        let made = watch.made().await?;
-        self.answered.push_ms(answered);
-        self.gateway.push_ms(made - began);
-        wait_for_end(server, &job).await?;
-        forget(folder)
-    }
+/// A gateway whose CPU time is counted with that of all it starts, where the machine can do that.
+fn watched(gateway: Gateway) -> Result<Runner, Failed> {
+    let group = Group::of(gateway.server.pid()?);
+    Ok(Runner::Gateway(Box::new(gateway), group))
+}
 
-    async fn through_bare(&mut self, ansible: &Path, folder: &Folder) -> Result<(), Failed> {
-        let watch = Watch::on(&folder.path("effect"))?;
-        let began = Instant::now();
-        let mut child = bare_playbook(ansible, folder)?;
-        let made = watch.made().await?;
-        self.bare.push_ms(made - began);
-        let status = child.wait().await.map_err(failed("wait for ansible-playbook"))?;
-        if !status.success() {
-            return Err(Failed::new("run ansible-playbook", status));
+impl Runner {
+    async fn round(&self) -> Result<Way, Failed> {
+        let mut round = Way::default();
+        match self {
+            Self::Gateway(gateway, group) => {
+                let watch = Watch::on(&gateway.folder.path("effect"))?;
+                let cpu = group.as_ref().and_then(Group::seconds);
+                let asked = gateway.ask("Down").await?;
+                let made = watch.made().await?;
+                round.answered.push_ms(asked.answered);
+                round.effect.push_ms(made - asked.began);
+                gateway.end_of(&asked.job).await?;
+                if let (Some(before), Some(after)) = (cpu, group.as_ref().and_then(Group::seconds)) {
+                    round.cpu.push(after - before);
+                }
+                gateway.folder.forget_effect()?;
+                round.empty.push(attempt_ms(&gateway.run("Empty").await?)?);
+            }
+            Self::Process(bare, folder) => {
+                let watch = Watch::on(&folder.path("effect"))?;
+                let began = Instant::now();
+                let child = playbook(bare, folder, "touch.yml", None)?;
+                round.effect.push_ms(watch.made().await? - began);
+                succeeded(child).await?;
+                folder.forget_effect()?;
+                let began = Instant::now();
+                succeeded(playbook(bare, folder, "empty.yml", None)?).await?;
+                round.empty.push_ms(began.elapsed());
+            }
         }
-        forget(folder)
+        Ok(round)
     }
+}
 
+pub(crate) async fn succeeded(mut child: tokio::process::Child) -> Result<(), Failed> {
+    let status = child.wait().await.map_err(failed("wait for ansible-playbook"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failed::new("run ansible-playbook", status))
+    }
+}
+
+impl Way {
     fn add(&mut self, round: Self) {
-        self.gateway.extend(round.gateway);
+        self.effect.extend(round.effect);
         self.answered.extend(round.answered);
-        self.bare.extend(round.bare);
+        self.empty.extend(round.empty);
+        self.cpu.extend(round.cpu);
     }
 
-    /// Gateway over bare, pair by pair.
-    pub(crate) fn ratios(&self) -> Samples {
-        self.gateway.ratios(&self.bare)
-    }
-
-    /// The median of the one less the median of the other.
-    pub(crate) fn overhead(&self) -> f64 {
-        self.gateway.median() - self.bare.median()
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        let ratios = self.ratios();
+    fn json(&self) -> Value {
+        let all = |samples: &Samples| json!({ "median": samples.median(), "runs": samples.all() });
         json!({
-            "runs": RUNS,
-            "gateway_milliseconds": { "median": self.gateway.median(), "runs": self.gateway.all() },
-            "bare_milliseconds": { "median": self.bare.median(), "runs": self.bare.all() },
-            "answered_milliseconds": { "median": self.answered.median(), "runs": self.answered.all() },
-            "overhead_milliseconds": self.overhead(),
-            "ratio": { "median": ratios.median(), "runs": ratios.all() },
+            "effect_milliseconds": all(&self.effect),
+            "answered_milliseconds": all(&self.answered),
+            "empty_play_milliseconds": all(&self.empty),
+            "cpu_seconds": all(&self.cpu),
         })
     }
 }
 
-/// The id of the job that the alert made.
-fn job_in(answer: &[u8]) -> Result<String, Failed> {
-    let answer: Value = serde_json::from_slice(answer).map_err(failed("read an answer"))?;
-    let job = answer["decisions"][0]["job"].as_str();
-    job.map(str::to_owned).ok_or_else(|| Failed::new("make a job", &answer))
-}
-
-/// Waits until nothing of the run is left to disturb the next one.
-async fn wait_for_end(server: SocketAddr, job: &str) -> Result<(), Failed> {
-    // The server has closed a connection that idled through a slow run.
-    let mut client = Client::connect(server).await?;
-    loop {
-        let job = read(&mut client, &format!("/api/v1/jobs/{job}")).await?;
-        match job["status"].as_str() {
-            Some("queued" | "running") => sleep(BETWEEN_LOOKS).await,
-            Some("succeeded") => return Ok(()),
-            _ => return Err(Failed::new("run the playbook", &job)),
+fn section(ways: &[(&str, Way)]) -> Section {
+    let way = |name: &str| ways.iter().find(|(found, _)| *found == name).map(|(_, way)| way);
+    let mut rows = Vec::new();
+    if let (Some(cold), Some(bare)) = (way("cold"), way("bare")) {
+        rows.push(Row::pairs(
+            "effect: cold gateway, bare; median, ms",
+            &cold.effect,
+            &bare.effect,
+        ));
+        rows.push(Row::new("fastest–slowest, ms", spread(&cold.effect, whole)).beside(
+            spread(&bare.effect, whole),
+            cold.effect.percentile(0) / bare.effect.percentile(0),
+        ));
+        let over = cold.effect.less(&bare.effect).median();
+        let allowed = 0.03 * bare.effect.median() + 15.0;
+        let beside = format!("{} allowed", tenths(allowed));
+        rows.push(
+            Row::new("what the cold gateway adds, ms", tenths(over))
+                .beside(beside, over / allowed)
+                .bound("≤ 3 % + 15 ms"),
+        );
+        rows.push(Row::new("of it until the 202, ms", tenths(cold.answered.median())));
+        rows.push(Row::pairs(
+            "empty play: cold gateway, bare; ms",
+            &cold.empty,
+            &bare.empty,
+        ));
+        if cold.cpu.count() > 0 {
+            rows.push(Row::new("CPU of a one-task run, cold, s", of(cold.cpu.median())));
         }
     }
-}
-
-fn forget(folder: &Folder) -> Result<(), Failed> {
-    fs::remove_file(folder.path("effect/touched")).map_err(failed("forget an effect"))
+    if let (Some(warm), Some(cold), Some(script)) = (way("warm"), way("cold"), way("script")) {
+        rows.push(Row::pairs("effect: warm gateway, cold gateway; ms", &warm.effect, &cold.effect).bound("≤ 0.45"));
+        rows.push(Row::pairs("effect: warm gateway, shell script; ms", &warm.effect, &script.effect).bound("≤ 0.40"));
+        rows.push(Row::pairs("empty play: warm, cold; ms", &warm.empty, &cold.empty).bound("≤ 0.15"));
+        if warm.cpu.count() > 0 {
+            let ratio = warm.cpu.ratios(&cold.cpu).median();
+            let row = Row::new("CPU of a one-task run: warm, cold; s", of(warm.cpu.median()));
+            rows.push(row.beside(of(cold.cpu.median()), ratio).bound("≤ 0.60"));
+        }
+    } else {
+        rows.push(Row::new("warm", "does not start warm".to_owned()));
+    }
+    let figures = ways.iter().map(|(name, way)| ((*name).to_owned(), way.json()));
+    Section {
+        key: "effect",
+        title: "to the first task's effect",
+        columns: ["this", "that"],
+        rows,
+        json: json!({ "runs": RUNS, "ways": figures.collect::<serde_json::Map<_, _>>() }),
+    }
 }

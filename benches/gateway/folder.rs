@@ -25,17 +25,46 @@ all:
       ansible_python_interpreter: \"{{ ansible_playbook_python }}\"
 ";
 
-/// One playbook and one route to it, for alerts named `Down`.
+/// A play without a task.
+const EMPTY: &str = "\
+- name: Do nothing
+  hosts: all
+  gather_facts: false
+  tasks: []
+";
+
+/// A play that prints more than 1,000,000 lines: a list, an entry a line.
+const LINES: &str = "\
+- name: Say much
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Say it
+      ansible.builtin.debug:
+        msg: \"{{ range(1000000) | list }}\"
+";
+
+/// The alert's name tells the playbook.
 const REMEDIATIONS: &str = "\
 playbooks:
   touch:
     path: touch.yml
     vars:
       instance: \"{{ alert.labels.instance }}\"
+  empty:
+    path: empty.yml
+  lines:
+    path: lines.yml
 routes:
   - name: down
     matchers: ['alertname=\"Down\"', 'severity=~\"critical|page\"']
     playbook: touch
+  - name: empty
+    matchers: ['alertname=\"Empty\"']
+    playbook: empty
+  - name: lines
+    matchers: ['alertname=\"Lines\"']
+    playbook: lines
 ";
 
 /// A folder with settings, catalogue, inventory and playbook.
@@ -62,28 +91,40 @@ pub(crate) fn ansible() -> Result<PathBuf, Failed> {
 }
 
 impl Folder {
+    /// For a gateway with real Ansible that starts cold.
     pub(crate) fn new(root: &Path) -> Result<Self, Failed> {
+        Self::with(root, &ansible()?.display().to_string(), "never", "")
+    }
+
+    /// For a gateway with that command, `ansible.warm`, and further sections.
+    pub(crate) fn with(root: &Path, command: &str, warm: &str, more: &str) -> Result<Self, Failed> {
         let dir = tempfile::Builder::new().prefix("gateway-").tempdir_in(root);
         let folder = Self {
             dir: dir.map_err(failed("create a folder"))?,
         };
         let settings = format!(
-            "server:\n  listen: 127.0.0.1:0\nansible:\n  command: {}\n  inventory: hosts.yml\n",
-            ansible()?.display()
+            "server:\n  listen: 127.0.0.1:0\nansible:\n  command: {command}\n  inventory: hosts.yml\n  warm: {warm}\n{more}"
         );
         folder.write("healgate.yml", &settings)?;
         folder.write("remediations.yml", REMEDIATIONS)?;
         folder.write("hosts.yml", INVENTORY)?;
         folder.write("touch.yml", PLAYBOOK)?;
+        folder.write("empty.yml", EMPTY)?;
+        folder.write("lines.yml", LINES)?;
         fs::create_dir(folder.path("effect")).map_err(failed("create a folder"))?;
         Ok(folder)
+    }
+
+    /// So that the next one can be seen.
+    pub(crate) fn forget_effect(&self) -> Result<(), Failed> {
+        fs::remove_file(self.path("effect/touched")).map_err(failed("forget an effect"))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<(), Failed> {
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<(), Failed> {
         fs::write(self.path(name), text).map_err(failed(format!("write {name}")))
     }
 }
@@ -98,7 +139,7 @@ impl Drop for Folder {
 }
 
 /// Every process but this one whose command line names that folder.
-fn processes_that_name(folder: &Path) -> Vec<rustix::process::Pid> {
+pub(crate) fn processes_that_name(folder: &Path) -> Vec<rustix::process::Pid> {
     let name = folder.display().to_string();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let named = entries.filter_map(|entry| {

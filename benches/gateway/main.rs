@@ -1,15 +1,21 @@
-//! `cargo bench --bench gateway`: what the gateway costs, beside a baseline of the same run. Judges nothing: a figure
+//! `cargo bench --bench gateway [-- SECTION …]`: what the gateway costs, beside a baseline of the same run. Judges nothing: a figure
 //! is never right or wrong here, and the exit code only says whether it could be measured.
 //!
 //! Everything that is started or written lies below `target/bench`, on the disk that the repository is on, and is gone
 //! afterwards; `bench/results.json` stays.
 
+mod adoption;
+mod callback;
 mod catalogue;
 mod client;
+mod cpu;
 mod disk;
 mod effect;
 mod failed;
+mod flood;
 mod folder;
+mod gateways;
+mod lines;
 mod load;
 mod machine;
 mod memory;
@@ -29,6 +35,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::failed::{Failed, failed};
 use crate::machine::Machine;
 use crate::report::Report;
+
+/// What can be measured; all of it, unless the command line names some.
+const SECTIONS: [&str; 7] = ["webhooks", "effect", "callback", "lines", "flood", "adoption", "memory"];
 
 fn main() -> ExitCode {
     // `cargo test --all-targets` starts this too, and wants no figures.
@@ -74,18 +83,33 @@ fn measure() -> Result<(), Failed> {
 async fn all(servers: &Runtime) -> Result<Report, Failed> {
     let root = folder::root()?;
     let machine = Machine::look(&root)?;
-    report::error(&"measuring webhooks …");
-    let webhooks = webhooks::measure(&root, servers).await?;
-    report::error(&"measuring the way to the first effect …");
-    let effect = effect::measure(&root).await?;
-    report::error(&"measuring memory …");
-    let memory = memory::measure(&root).await?;
-    Ok(Report {
-        machine,
-        webhooks,
-        effect,
-        memory,
-    })
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    if let Some(unknown) = wanted.iter().find(|name| !SECTIONS.contains(&name.as_str())) {
+        return Err(Failed::new(
+            format!("measure {unknown}"),
+            format!("there is only {}", SECTIONS.join(", ")),
+        ));
+    }
+    let mut sections = Vec::new();
+    for name in SECTIONS {
+        if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        report::error(&format!("measuring {name} …"));
+        sections.push(match name {
+            "webhooks" => webhooks::measure(&root, servers).await?,
+            "effect" => effect::measure(&root).await?,
+            "callback" => callback::measure(&root).await?,
+            "lines" => lines::measure(&root).await?,
+            "flood" => flood::measure(&root).await?,
+            "adoption" => adoption::measure(&root).await?,
+            _ => memory::measure(&root).await?,
+        });
+    }
+    Ok(Report { machine, sections })
 }
 
 /// Ends with an error as soon as somebody asks for an end, so that everything is cleaned up on the way out.

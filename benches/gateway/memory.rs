@@ -11,6 +11,7 @@ use crate::failed::{Failed, failed};
 use crate::folder::{self, Folder};
 use crate::load::Load;
 use crate::process::Server;
+use crate::report::{Row, Section, tenths};
 use crate::samples::Samples;
 
 /// Starts of each server.
@@ -31,38 +32,38 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The figures, all in MiB.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
-    pub(crate) started: Resident,
-    pub(crate) after_alerts: Resident,
-    pub(crate) python: Resident,
+struct Memory {
+    started: Resident,
+    after_alerts: Resident,
+    python: Resident,
 }
 
 /// What a process holds, one figure per start.
 #[derive(Debug, Default)]
-pub(crate) struct Resident {
+struct Resident {
     /// Resident, shared pages counted whole.
-    pub(crate) rss: Samples,
+    rss: Samples,
     /// Resident, shared pages counted by share.
-    pub(crate) pss: Samples,
+    pss: Samples,
 }
 
-pub(crate) async fn measure(root: &Path) -> Result<Memory, Failed> {
+pub(crate) async fn measure(root: &Path) -> Result<Section, Failed> {
     let ansible = folder::ansible()?;
     let mut figures = Memory::default();
     for _ in 0..STARTS {
         let folder = Folder::new(root)?;
-        let server = Server::healgate(&folder).await?;
+        let mut server = Server::healgate(&folder).await?;
         figures.started.take(server.pid()?).await?;
         let mut load = Load::connect(server.address, CONNECTIONS).await?;
         load.round("Unmatched", POSTS).await?;
         drop(load);
         figures.after_alerts.take(server.pid()?).await?;
         server.end().await?;
-        let python = Server::python(&ansible, &folder).await?;
+        let mut python = Server::python(&ansible, &folder).await?;
         figures.python.take(python.pid()?).await?;
         python.end().await?;
     }
-    Ok(figures)
+    Ok(figures.section())
 }
 
 impl Resident {
@@ -82,7 +83,29 @@ impl Resident {
 }
 
 impl Memory {
-    pub(crate) fn json(&self) -> Value {
+    fn section(&self) -> Section {
+        let mut rows = Vec::new();
+        for (when, this) in [
+            ("after the start", &self.started),
+            ("after 1,000 alerts", &self.after_alerts),
+        ] {
+            for (kind, one, other) in [
+                ("RSS", this.rss.median(), self.python.rss.median()),
+                ("PSS", this.pss.median(), self.python.pss.median()),
+            ] {
+                rows.push(Row::new(format!("{when}: {kind}, MiB"), tenths(one)).beside(tenths(other), one / other));
+            }
+        }
+        Section {
+            key: "memory",
+            title: "memory at rest",
+            columns: ["gateway", "python server"],
+            rows,
+            json: self.json(),
+        }
+    }
+
+    fn json(&self) -> Value {
         json!({
             "starts": STARTS,
             "alerts": CONNECTIONS * POSTS,
@@ -113,7 +136,7 @@ async fn at_rest(pid: u32) -> Result<(f64, f64), Failed> {
 }
 
 /// A figure that `/proc` gives in KiB.
-fn mib(pid: u32, file: &str, name: &str) -> Result<f64, Failed> {
+pub(crate) fn mib(pid: u32, file: &str, name: &str) -> Result<f64, Failed> {
     let text = read(pid, file)?;
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<f64>().ok());

@@ -3,10 +3,13 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use rustix::process::{Pid, WaitId, WaitIdOptions};
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -77,7 +80,7 @@ impl Server {
     }
 
     /// Kills it and waits until it is gone.
-    pub(crate) async fn end(mut self) -> Result<(), Failed> {
+    pub(crate) async fn end(&mut self) -> Result<(), Failed> {
         self.child.kill().await.map_err(failed("end a server"))
     }
 }
@@ -89,19 +92,104 @@ fn address_in(line: &str) -> Option<SocketAddr> {
     rest[..end].parse().ok()
 }
 
-/// A bare `ansible-playbook` on the folder's playbook, as a person would start it.
-pub(crate) fn bare_playbook(ansible: &Path, folder: &Folder) -> Result<Child, Failed> {
-    Command::new(ansible)
+/// How a playbook is run without a gateway.
+#[derive(Debug)]
+pub(crate) enum Bare {
+    /// `ansible-playbook` itself, as a person would start it.
+    Program(PathBuf),
+    /// A shell script that calls it, as a webhook receiver would have one.
+    Script { path: PathBuf, _dir: TempDir },
+}
+
+/// CPU seconds.
+#[derive(Debug)]
+pub(crate) struct Used {
+    /// Of the process itself.
+    pub(crate) main: f64,
+    /// Of it and of every child that it waited for.
+    pub(crate) all: f64,
+}
+
+impl Bare {
+    pub(crate) fn script_of(ansible: &Path, root: &Path) -> Result<Self, Failed> {
+        let make = || {
+            let dir = tempfile::tempdir_in(root)?;
+            let path = dir.path().join("heal.sh");
+            fs::write(&path, format!("#!/bin/sh\nexec {} \"$@\"\n", ansible.display()))?;
+            fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
+            Ok::<_, std::io::Error>(Self::Script { path, _dir: dir })
+        };
+        make().map_err(failed("make a script"))
+    }
+}
+
+/// Starts the folder's playbook; what it says goes into a file of the folder, or nowhere.
+pub(crate) fn playbook(bare: &Bare, folder: &Folder, name: &str, output: Option<&str>) -> Result<Child, Failed> {
+    playbook_with(bare, folder, name, output, &[])
+}
+
+/// The same with more in its environment.
+pub(crate) fn playbook_with(
+    bare: &Bare,
+    folder: &Folder,
+    name: &str,
+    output: Option<&str>,
+    env: &[(&str, &str)],
+) -> Result<Child, Failed> {
+    let (Bare::Program(program) | Bare::Script { path: program, .. }) = bare;
+    let into = || {
+        let file = File::create(output.map_or_else(|| "/dev/null".into(), |name| folder.path(name)))?;
+        Ok::<_, std::io::Error>((Stdio::from(file.try_clone()?), Stdio::from(file)))
+    };
+    let (stdout, stderr) = into().map_err(failed("make a file for a play's output"))?;
+    Command::new(program)
         .arg("-i")
         .arg(folder.path("hosts.yml"))
-        .arg(folder.path("touch.yml"))
+        .arg(folder.path(name))
+        .envs(env.iter().copied())
         .current_dir(folder.path("."))
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stdout(stdout)
+        .stderr(stderr)
         .kill_on_drop(true)
         .spawn()
         .map_err(failed("start ansible-playbook"))
+}
+
+/// Waits for the end of the process, and says what it has used.
+pub(crate) async fn used_by(mut child: Child) -> Result<Used, Failed> {
+    let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+    let pid = pid.ok_or_else(|| Failed::new("wait for a play", "it has ended"))?;
+    let stat = tokio::task::spawn_blocking(move || {
+        // Leaves it as it is, so that /proc still tells of it.
+        rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+        fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()))
+    });
+    let stat = stat
+        .await
+        .map_err(failed("wait for a play"))?
+        .map_err(failed("wait for a play"))?;
+    let status = child.wait().await.map_err(failed("wait for a play"))?;
+    if !status.success() {
+        return Err(Failed::new("run ansible-playbook", status));
+    }
+    // utime, stime, cutime, cstime: fields 14 to 17 of proc_pid_stat(5).
+    let after_name = stat.rsplit(") ").next().unwrap_or_default();
+    let ticks: Vec<f64> = after_name
+        .split(' ')
+        .skip(11)
+        .take(4)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    #[expect(clippy::cast_precision_loss, reason = "a hundred")]
+    let per_second = rustix::param::clock_ticks_per_second() as f64;
+    match ticks[..] {
+        [user, system, below_user, below_system] => Ok(Used {
+            main: (user + system) / per_second,
+            all: (user + system + below_user + below_system) / per_second,
+        }),
+        _ => Err(Failed::new("read what a play has used", stat)),
+    }
 }
 
 /// The first line that a program says of itself, or that it is unknown.

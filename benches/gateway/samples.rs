@@ -44,4 +44,9 @@ impl Samples {
     pub(crate) fn ratios(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(this, that)| this / that).collect())
     }
+
+    /// This one less that one, pair by pair as they were taken.
+    pub(crate) fn less(&self, other: &Self) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(this, that)| this - that).collect())
+    }
 }

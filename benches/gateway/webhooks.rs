@@ -10,6 +10,7 @@ use crate::disk;
 use crate::failed::Failed;
 use crate::folder::Folder;
 use crate::load::{Load, Round};
+use crate::report::{Row, Section, of, tenths, whole};
 use crate::samples::Samples;
 use crate::servers::Servers;
 
@@ -26,29 +27,29 @@ const LONE_POSTS: usize = 200;
 
 /// The figures.
 #[derive(Debug, Default)]
-pub(crate) struct Webhooks {
-    pub(crate) durable: Side,
-    pub(crate) unstored: Side,
+struct Webhooks {
+    durable: Side,
+    unstored: Side,
     /// A synced append of 4 KiB, in milliseconds.
-    pub(crate) synced_append: Samples,
+    synced_append: Samples,
     /// Posts that shared one commit, per round under load.
-    pub(crate) posts_per_commit: Samples,
+    posts_per_commit: Samples,
     /// How much of a round under load the one writer was busy.
-    pub(crate) writer_busy: Samples,
+    writer_busy: Samples,
 }
 
 /// One server's figures.
 #[derive(Debug, Default)]
-pub(crate) struct Side {
+struct Side {
     /// One per round.
-    pub(crate) posts_per_second: Samples,
+    posts_per_second: Samples,
     /// Of every post under load, in milliseconds.
-    pub(crate) loaded: Samples,
+    loaded: Samples,
     /// Of every post on a lone connection, in milliseconds.
-    pub(crate) lone: Samples,
+    lone: Samples,
 }
 
-pub(crate) async fn measure(root: &Path, runtime: &Runtime) -> Result<Webhooks, Failed> {
+pub(crate) async fn measure(root: &Path, runtime: &Runtime) -> Result<Section, Failed> {
     let folder = Folder::new(root)?;
     let servers = Servers::start(&folder, runtime).await?;
     let mut figures = Webhooks::default();
@@ -69,7 +70,7 @@ pub(crate) async fn measure(root: &Path, runtime: &Runtime) -> Result<Webhooks, 
             figures.add(round);
         }
     }
-    Ok(figures)
+    Ok(figures.section())
 }
 
 /// One round under load. The server closes connections that idle, so each round has its own.
@@ -134,11 +135,46 @@ impl Webhooks {
     }
 
     /// Durable over unstored, round by round.
-    pub(crate) fn ratios(&self) -> Samples {
+    fn ratios(&self) -> Samples {
         self.durable.posts_per_second.ratios(&self.unstored.posts_per_second)
     }
 
-    pub(crate) fn json(&self) -> Value {
+    fn section(&self) -> Section {
+        let Self { durable, unstored, .. } = self;
+        let (fast, faster) = (durable.posts_per_second.median(), unstored.posts_per_second.median());
+        let mut rows =
+            vec![Row::new("64 connections: posts/s", whole(fast)).beside(whole(faster), self.ratios().median())];
+        for (how, slow, quick) in [
+            ("64 connections", &durable.loaded, &unstored.loaded),
+            ("1 connection", &durable.lone, &unstored.lone),
+            (
+                "1 connection, beside a synced append of 4 KiB",
+                &durable.lone,
+                &self.synced_append,
+            ),
+        ] {
+            for percent in [50, 99] {
+                let (slow, quick) = (slow.percentile(percent), quick.percentile(percent));
+                let what = format!("{how}: p{percent}, ms");
+                rows.push(Row::new(what, tenths(slow)).beside(tenths(quick), slow / quick));
+            }
+        }
+        let shared = self.posts_per_commit.median();
+        rows.push(Row::new("posts per commit under load", tenths(shared)));
+        rows.push(Row::new(
+            "the one writer busy under load",
+            of(self.writer_busy.median()),
+        ));
+        Section {
+            key: "webhooks",
+            title: "webhooks, one new alert each",
+            columns: ["durable", "not stored"],
+            rows,
+            json: self.json(),
+        }
+    }
+
+    fn json(&self) -> Value {
         let ratios = self.ratios();
         json!({
             "connections": CONNECTIONS,

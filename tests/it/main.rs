@@ -10,6 +10,7 @@ mod adoption;
 mod alertmanager;
 mod ansible_runs;
 mod ansible_stops;
+mod callback;
 mod chaos;
 mod check;
 mod contract_auth;

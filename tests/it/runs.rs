@@ -20,7 +20,7 @@ use healgate::domain::parameters::Parameters;
 use crate::support::wait::until;
 
 /// No test waits longer for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) struct World {
     pub(crate) dir: tempfile::TempDir,
@@ -166,7 +166,7 @@ impl World {
         let playbook = playbook.replace("$DIR", &self.dir.path().to_string_lossy());
         self.write("play.yml", &playbook);
         let mut parameters: Parameters = serde_json::from_value(serde_json::json!({
-            "path": "play.yml", "inventory": "hosts", "limit": null, "tags": [], "check": false, "timeout": "1m",
+            "path": "play.yml", "inventory": "hosts", "limit": null, "tags": [], "check": false, "timeout": "3m",
             "vars": {"ansible_python_interpreter": "/usr/bin/python3"},
         }))
         .unwrap();

@@ -1,0 +1,136 @@
+//! Judges what many kills have left: the witness file that the playbooks wrote, the database, the logs, the processes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+
+use serde_json::Value;
+use sqlx::Connection;
+
+use crate::support::folder::Folder;
+use crate::support::gateway::Gateway;
+
+/// What the playbooks themselves say of a run.
+#[derive(Debug, Default)]
+struct Seen<'a> {
+    began: HashMap<&'a str, u64>,
+    ended: HashMap<&'a str, u64>,
+}
+
+/// Each run began once, no two of one target at the same time, and what is told of them is what they did.
+pub(super) fn check_witness(folder: &Folder, jobs: &HashMap<String, Value>) {
+    let witness = folder.read("witness");
+    let mut seen = Seen::default();
+    for line in witness.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (what, run, at) = (words[0], words[1], words[2].parse().unwrap());
+        let of_its_kind = if what == "start" {
+            &mut seen.began
+        } else {
+            &mut seen.ended
+        };
+        assert!(of_its_kind.insert(run, at).is_none(), "{run} ran twice");
+    }
+    check_overlaps(&seen, jobs);
+    for (id, job) in jobs {
+        for attempt in job["attempts"].as_array().unwrap() {
+            let run = format!("{id}/{}", attempt["number"]);
+            let (began, ended) = (seen.began.contains_key(&*run), seen.ended.contains_key(&*run));
+            let is_true = match attempt["outcome"].as_str().unwrap() {
+                "ok" => began && ended,
+                "start_failed" => !began,
+                _ => true,
+            };
+            assert!(
+                is_true,
+                "{run} began: {began}, ended: {ended}, and is told as {attempt:#}"
+            );
+        }
+    }
+}
+
+fn check_overlaps(seen: &Seen<'_>, jobs: &HashMap<String, Value>) {
+    let mut spans: BTreeMap<(&str, u64), (u64, &str)> = BTreeMap::new();
+    for (run, start) in &seen.began {
+        let (job, number) = run.split_once('/').unwrap();
+        let number: u64 = number.parse().unwrap();
+        let job = jobs
+            .get(job)
+            .unwrap_or_else(|| panic!("{run} ran and nobody knows of it"));
+        let attempts = job["attempts"].as_array().unwrap();
+        assert!(attempts.iter().any(|a| a["number"] == number), "{run}: {job:#}");
+        let end = seen.ended.get(run).unwrap_or(start);
+        spans.insert((job["target"].as_str().unwrap(), *start), (*end, run));
+    }
+    for (((target, _), (end, run)), ((next_target, next_start), (_, next))) in spans.iter().zip(spans.iter().skip(1)) {
+        let apart = target != next_target || end <= next_start;
+        assert!(apart, "{run} and {next} ran at once on {target}");
+    }
+}
+
+/// Every process that is of one of these jobs: by its command, or by the mark that all of a run carries.
+pub(super) fn left_of(folder: &Folder, jobs: &HashMap<String, Value>) -> Vec<(i32, String)> {
+    let mut left = folder.processes();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+        let mark = environment
+            .split(|byte| *byte == 0)
+            .find_map(|one| one.strip_prefix(b"HEALGATE_RUN="));
+        let mark = String::from_utf8_lossy(mark.unwrap_or_default()).into_owned();
+        if mark.split_once('/').is_some_and(|(job, _)| jobs.contains_key(job)) {
+            left.push((pid, mark));
+        }
+    }
+    left
+}
+
+pub(super) async fn all_jobs(gateway: &Gateway) -> HashMap<String, Value> {
+    let mut jobs = HashMap::new();
+    let mut cursor = String::new();
+    loop {
+        let page = gateway.get(&format!("/api/v1/jobs?limit=500{cursor}")).await;
+        for job in page["items"].as_array().unwrap() {
+            jobs.insert(job["id"].as_str().unwrap().to_owned(), job.clone());
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return jobs,
+        }
+    }
+}
+
+/// Every run that ended well has all that it said, in order, and nothing else.
+pub(super) async fn check_logs(gateway: &Gateway, jobs: &HashMap<String, Value>) {
+    for (id, job) in jobs {
+        for attempt in job["attempts"].as_array().unwrap() {
+            if attempt["outcome"] != "ok" {
+                continue;
+            }
+            let run = format!("{id}/{}", attempt["number"]);
+            let lines = run.bytes().map(u32::from).sum::<u32>() % 40;
+            let said: String = (0..lines).map(|line| format!("{run} line {line}\n")).collect();
+            let log = gateway
+                .text(&format!("/api/v1/jobs/{id}/log?attempt={}", attempt["number"]))
+                .await;
+            assert_eq!(log, said, "{run}");
+            assert_eq!(attempt["log_bytes"], said.len(), "{run}");
+        }
+    }
+}
+
+pub(super) async fn check_database(folder: &Folder) {
+    let url = format!("sqlite://{}", folder.path("var/healgate.db").display());
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let integrity: String = sqlx::query_scalar("PRAGMA integrity_check")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(integrity, "ok");
+    let orphans = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut connection).await;
+    assert!(orphans.unwrap().is_empty());
+    let doubles = "SELECT episode FROM jobs WHERE trigger_kind = 'alert' GROUP BY episode, route HAVING COUNT(*) > 1";
+    let doubles = sqlx::query(doubles).fetch_all(&mut connection).await;
+    assert!(doubles.unwrap().is_empty(), "two jobs of one episode");
+}
