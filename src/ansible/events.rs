@@ -131,6 +131,11 @@ impl EventReader {
         &self.summary
     }
 
+    /// Whether nothing has been written yet: Ansible has not begun to play.
+    pub(crate) fn is_at_start(&self) -> bool {
+        self.offset == 0
+    }
+
     /// How many lines made no sense.
     pub fn broken(&self) -> u64 {
         self.broken

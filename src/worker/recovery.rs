@@ -68,7 +68,8 @@ async fn take_up_one(tools: &Tools, run: ActiveRun) -> Result<Option<(Claim, Fol
     let dir = tools.ansible.runs().open(key.job, key.number);
     let state = look(&dir).await;
     tracing::info!(job.id = %key.job, attempt.number = key.number, ?state, "took up a run");
-    if matches!(state, Ok(RunState::NeverStarted)) {
+    // What a host says that was stopped before it began may be stored already; then there is something to tell.
+    if matches!(state, Ok(RunState::NeverStarted)) && log_bytes == 0 && tasks == 0 {
         let why = "the gateway stopped before the run began; back in the queue";
         // First, as the next claim's directory will have the same name.
         remove(&dir);

@@ -232,6 +232,7 @@ async fn the_metrics_are_those_of_the_contract_in_prometheus_text_format() {
 #[tokio::test]
 async fn a_gateway_that_stops_is_not_ready_but_still_stores_what_arrives() {
     let folder = Folder::new();
+    folder.settings("worker:\n  on_shutdown: stop\n");
     folder.write("fix.yml", &format!("wait_for({:?})\n{FIX}", folder.path("go")));
     let mut gateway = Gateway::start(&folder).await;
     let job = gateway.queue(firing("Down", "f1")).await;

@@ -200,6 +200,31 @@ async fn a_job_that_was_claimed_but_never_began_is_not_run_once_its_alert_resolv
 }
 
 #[tokio::test]
+async fn a_run_whose_host_spoke_and_died_before_it_began_keeps_no_gateway_from_starting() {
+    let folder = Folder::new();
+    let script = format!("say('stopped')\nwait_for({:?})\n{FIX}", folder.path("go"));
+    folder.write("fix.yml", &script);
+    let gateway = Gateway::start(&folder).await;
+    let job = gateway.queue(firing("Down", "f1")).await;
+    until("the log is stored", || async {
+        (gateway.log_of(&job).await == "stopped\n").then_some(())
+    })
+    .await;
+    gateway.kill().await;
+    // As if it had been stopped before it began, and killed before it could say how that ended.
+    kill_runs(&folder, "");
+    std::fs::remove_file(folder.path(&format!("var/runs/{job}/1/started.json"))).unwrap();
+
+    let gateway = Gateway::start(&folder).await;
+    let ended = gateway.until_finished(&job).await;
+    assert_eq!(
+        (&ended["status"], &ended["reason"]),
+        (&"failed".into(), &"start_failed".into())
+    );
+    assert_eq!(gateway.log_of(&job).await, "stopped\n");
+}
+
+#[tokio::test]
 async fn a_run_that_cannot_be_looked_at_for_a_while_keeps_no_gateway_from_starting() {
     let folder = Folder::new();
     let gateway = Gateway::start(&folder).await;

@@ -220,14 +220,21 @@ async fn a_machine_that_gives_no_more_processes_is_told() {
         assert!(Command::new(&all[0]).args(&all[1..]).status().unwrap().success());
     };
     set_limit("0");
-    let (reason, message) = ending(&gateway, "f1").await;
-    assert_eq!(reason, "start_failed");
+    let job = gateway.queue(firing("Down", "f1")).await;
+    // Asked only later, as the answer may need a thread too.
+    until("the start has failed", || async {
+        gateway.logged().contains("failed to start").then_some(())
+    })
+    .await;
+    let before = getrlimit(Resource::Nproc).current;
+    set_limit(&before.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string()));
+    let ended = gateway.until_finished(&job).await;
+    assert_eq!(ended["reason"], "start_failed");
+    let message = ended["attempts"][0]["message"].as_str().unwrap();
     assert!(
         message.contains("cannot start") && message.contains("Resource temporarily unavailable"),
         "{message}"
     );
-    let before = getrlimit(Resource::Nproc).current;
-    set_limit(&before.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string()));
     the_next_one_runs(&gateway).await;
 }
 

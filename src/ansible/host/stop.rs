@@ -16,6 +16,10 @@ use crate::ansible::rundir::{Killed, Order, RunDir, Stop};
 const CALM: Duration = Duration::from_millis(100);
 const QUICK: Duration = Duration::from_millis(10);
 
+/// How often Ansible is interrupted while it is still starting: Python swallows what comes amid some imports, and there is
+/// no clean-up yet that could be disturbed.
+const NUDGE: Duration = Duration::from_secs(1);
+
 /// Between the last request and the end of all requests.
 const LAST_CHANCE: Duration = Duration::from_secs(1);
 
@@ -37,6 +41,7 @@ pub(super) struct Stopping {
     progress: Progress,
     /// When Ansible is interrupted once more, should it have swallowed the first time.
     remind_at: Option<Instant>,
+    nudge_at: Instant,
     terminate_at: Instant,
     kill_at: Instant,
     terminated: HashSet<Identity>,
@@ -66,6 +71,7 @@ impl Stopping {
             events: EventReader::default(),
             progress: Progress::default(),
             remind_at: Some(now + grace / 2),
+            nudge_at: now + NUDGE,
             terminate_at: now + grace,
             kill_at: now + grace + LAST_CHANCE,
             terminated: HashSet::new(),
@@ -108,9 +114,8 @@ impl Stopping {
         } else {
             0
         };
-        if play_lives && self.remind_at.is_some_and(|at| now >= at) {
-            self.remind_at = None;
-            let _ = kill_process(self.play, Signal::INT);
+        if play_lives {
+            self.remind(now);
         }
         if now >= self.kill_at {
             alive.iter().for_each(|process| self.kill(process));
@@ -121,6 +126,16 @@ impl Stopping {
         }
         let is_late = now >= self.kill_at || alive.is_empty();
         self.look_at = now + if is_late { QUICK } else { CALM };
+    }
+
+    fn remind(&mut self, now: Instant) {
+        let nudge = now >= self.nudge_at && self.events.is_at_start();
+        if nudge {
+            self.nudge_at = now + NUDGE;
+        }
+        if nudge || self.remind_at.take_if(|at| now >= *at).is_some() {
+            let _ = kill_process(self.play, Signal::INT);
+        }
     }
 
     /// Once each; it has until the end of the grace to clean up.
