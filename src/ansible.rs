@@ -109,6 +109,14 @@ impl Ansible {
             url: format!("{}/jobs/{}", self.settings.external_url.trim_end_matches('/'), job.id),
         };
         let parameters = &job.parameters;
+        let limit = command::long_limit(parameters);
+        if limit.is_some() && dir.to_string_lossy().contains(',') {
+            return Err(io::Error::other(format!(
+                "a limit as long as this goes by way of a file, and Ansible takes the comma in {} for a border between \
+                 files; choose a `data_dir` without one",
+                dir.display()
+            )));
+        }
         self.runs.create(&RunSpec {
             job: job.id,
             attempt,
@@ -117,6 +125,7 @@ impl Ansible {
             secrets: SecretFiles::of(parameters, &self.settings.base),
             cwd: self.settings.base.clone(),
             vars: vars::yaml(&parameters.vars, job.alert.as_ref(), &about),
+            limit,
             time_limit: parameters.timeout.duration(),
             grace: self.settings.grace,
             log_cap: self.settings.log_cap,

@@ -1,5 +1,6 @@
 //! remediations.yml: playbooks and routes. Accepted as a whole or not at all; reads files, never runs them.
 
+mod digest;
 mod env;
 mod host;
 mod playbook;
@@ -13,7 +14,7 @@ mod vars;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use playbook::{Overrides, Playbook};
+pub use playbook::Playbook;
 pub use scope::Scope;
 
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Findings, Mark};

@@ -2,6 +2,8 @@
 
 pub mod alert;
 pub mod attempt;
+pub mod by_hand;
+pub mod change;
 pub mod decision;
 pub mod host_stats;
 pub mod ids;

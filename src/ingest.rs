@@ -1,6 +1,7 @@
 //! Turns what senders post into alerts. Never touches the store, never decides anything.
 
 pub mod alertmanager;
+pub(crate) mod object;
 
 /// How many errors of one payload are listed at most.
 pub const MOST_ERRORS: usize = 20;

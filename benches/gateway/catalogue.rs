@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use healgate::catalog::{Catalog, Defaults, Scope};
-use healgate::domain::parameters::{Plan, Refusal};
+use healgate::domain::parameters::{Overrides, Plan, Refusal};
 use healgate::domain::route::Route;
 use healgate::http::remediations::{Catalogue, PlaybookView, ReloadError, Remediations};
 
@@ -53,10 +53,10 @@ impl Remediations for Fixed {
         self.0.playbook(name).is_some()
     }
 
-    fn render(&self, playbook: &str, scope: &Scope<'_>) -> Result<Plan, Refusal> {
+    fn render_by_hand(&self, playbook: &str, scope: &Scope<'_>, overrides: &Overrides) -> Result<Plan, Refusal> {
         let found = self.0.playbook(playbook);
-        let found = found.ok_or_else(|| Refusal(format!("the catalogue has no playbook {playbook:?}")))?;
-        found.render(scope)
+        let found = found.ok_or_else(|| Refusal::whole(format!("the catalogue has no playbook {playbook:?}")))?;
+        found.render_by_hand(scope, overrides)
     }
 
     fn argv(&self, _: &Plan) -> Vec<String> {

@@ -28,6 +28,10 @@ const DEFAULT_CALLBACK_PLUGINS: &str = "/usr/share/ansible/plugins/callback";
 /// The name of our callback plugin.
 pub const EVENTS_PLUGIN: &str = "healgate_events";
 
+/// A longer limit goes by way of a file: one argument has at most 128 KiB (`MAX_ARG_STRLEN` in Linux's binfmts.h), and all
+/// of them with the environment get no more where the stack is small.
+const LIMIT_BYTES: usize = 16 << 10;
+
 /// A Unix socket's path has at most 107 bytes. Ansible's names for ssh's control sockets have 10 (`_create_control_path`
 /// in plugins/connection/ssh.py), and ssh itself appends 17 to them for a moment.
 const CONTROL_DIR_BYTES: usize = 107 - 10 - 17 - 1;
@@ -57,11 +61,17 @@ pub struct Place<'a> {
 /// The arguments, with the command first. Without a run directory (to show what would be run) the extra variables'
 /// file is named as it will lie in one.
 pub fn argv(playbooks: &Playbooks, parameters: &Parameters, run_dir: Option<&Path>) -> Vec<String> {
-    let vars = run_dir.unwrap_or(Path::new("RUN_DIR")).join("vars.yml");
+    let run_dir = run_dir.unwrap_or(Path::new("RUN_DIR"));
+    let vars = run_dir.join("vars.yml");
     let mut argv = vec![playbooks.command.clone(), "-i".into(), parameters.inventory.clone()];
     // Joined by `=`, as nothing that begins with a dash may become an option.
     if let Some(limit) = &parameters.limit {
-        argv.push(format!("--limit={limit}"));
+        argv.push(match long_limit(parameters) {
+            // With the comma Ansible splits only at commas, and takes white space and colons in the path for what they
+            // are (`split_host_pattern` in inventory/manager.py).
+            Some(_) => format!("--limit=@{},", run_dir.join("limit").display()),
+            None => format!("--limit={limit}"),
+        });
     }
     argv.extend(["-e".into(), format!("@{}", vars.display())]);
     if !parameters.tags.is_empty() {
@@ -96,6 +106,12 @@ pub fn argv(playbooks: &Playbooks, parameters: &Parameters, run_dir: Option<&Pat
     }
     argv.push(parameters.path.clone());
     argv
+}
+
+/// The content of the run directory's file `limit`, for a limit that is too long for an argument.
+pub fn long_limit(parameters: &Parameters) -> Option<Vec<u8>> {
+    let limit = parameters.limit.as_ref()?.as_str();
+    (limit.len() > LIMIT_BYTES).then(|| limit.replace(',', "\n").into_bytes())
 }
 
 /// The environment of a run, from the gateway's own.
@@ -269,6 +285,24 @@ mod tests {
         --become
         /srv/playbooks/restart.yml
         ");
+    }
+
+    #[test]
+    fn a_limit_that_is_too_long_for_an_argument_goes_by_way_of_a_file() {
+        let with = |hosts: usize| {
+            let names: Vec<String> = (0..hosts).map(|n| format!("web{n:05}")).collect();
+            let limit = Some(Limit::parse(&names.join(",")).unwrap());
+            Parameters { limit, ..parameters() }
+        };
+        let dir = Path::new("/data/a b/j/1");
+        let short = with(1_000);
+        assert_eq!(long_limit(&short), None);
+        assert!(argv(&playbooks(), &short, Some(dir))[3].starts_with("--limit=web00000,web00001,"));
+        let long = with(50_000);
+        assert_eq!(argv(&playbooks(), &long, Some(dir))[3], "--limit=@/data/a b/j/1/limit,");
+        let file = String::from_utf8(long_limit(&long).unwrap()).unwrap();
+        assert_eq!(file.lines().count(), 50_000);
+        assert!(file.starts_with("web00000\nweb00001\n") && file.ends_with("web49999"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! | file | written by | means |
 //! |---|---|---|
-//! | `run.json`, `vars.yml` | gateway | what to start |
+//! | `run.json`, `vars.yml`, `limit` | gateway | what to start; `limit` only where it is too long for an argument |
 //! | `host.lock` | host | flocked for as long as the host lives |
 //! | `started.json` | host, holding the lock | from here on the playbook may have begun |
 //! | `output.log`, `events.jsonl` | host, callback plugin | what happens |
@@ -50,6 +50,8 @@ pub struct RunSpec {
     pub cwd: PathBuf,
     /// The content of `vars.yml`.
     pub vars: Vec<u8>,
+    /// The content of `limit`, where the command line names that file.
+    pub limit: Option<Vec<u8>>,
     pub time_limit: Duration,
     /// How long a stopped run may take to end by itself.
     pub grace: Duration,
@@ -236,6 +238,9 @@ impl RunDir {
             sockets: spec.sockets.clone(),
         };
         write_new(&self.file("vars.yml"), &spec.vars)?;
+        if let Some(limit) = &spec.limit {
+            write_new(&self.file("limit"), limit)?;
+        }
         write_new(&self.file("run.json"), &serde_json::to_vec(&order)?)?;
         // After run.json, which is how a later start knows of it. Made anew, as it may lie where anybody can make
         // directories.

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::catalog::Defaults;
+use crate::catalog::digest::Watched;
 use crate::catalog::env;
 use crate::catalog::scope::Scope;
 use crate::catalog::template::{Template, Templates};
@@ -13,7 +14,7 @@ use crate::catalog::vars::{self, Var};
 use crate::config::fields::{Fields, Keys, Slot};
 use crate::domain::ids::Target;
 use crate::domain::limit::Limit;
-use crate::domain::parameters::{Parameters, Plan, Refusal};
+use crate::domain::parameters::{Overrides, Parameters, Plan, Refusal};
 use crate::domain::span::Span;
 
 const KEYS: Keys = Keys {
@@ -75,6 +76,7 @@ pub struct Playbook {
     pub remote_user: Option<String>,
     pub become_root: bool,
     pub timeout: Span,
+    file: Watched,
     compiled: Compiled,
 }
 
@@ -86,16 +88,6 @@ struct Compiled {
     lock: Option<Template>,
 }
 
-/// What a person who runs a playbook by hand sets instead of the catalogue.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overrides {
-    /// By name; the playbook's own templates of these names are not rendered.
-    pub vars: Map<String, Value>,
-    pub limit: Option<Limit>,
-    /// Asks for check mode; a playbook that always checks goes on doing so.
-    pub check: bool,
-}
-
 impl Playbook {
     /// What to run for an alert. The refusal names the key that cannot be rendered.
     pub fn render(&self, scope: &Scope<'_>) -> Result<Plan, Refusal> {
@@ -105,30 +97,43 @@ impl Playbook {
     /// What to run when a person asks for it.
     pub fn render_by_hand(&self, scope: &Scope<'_>, overrides: &Overrides) -> Result<Plan, Refusal> {
         let value = scope.value();
-        let refuse = |problem: String| Refusal(format!("the playbook {}: {problem}", self.name));
-        let vars = self.render_vars(&value, overrides).map_err(refuse)?;
+        let vars = self.render_vars(&value, overrides)?;
         let limit = match (&overrides.limit, &self.compiled.limit) {
             (Some(limit), _) => Some(limit.clone()),
-            (None, Some(template)) => Some(self.render_limit(template, &value).map_err(refuse)?),
+            (None, Some(template)) => {
+                let limit = self.render_limit(template, &value);
+                Some(limit.map_err(|problem| self.refuse("limit", &problem))?)
+            }
             (None, None) => None,
         };
-        let target = self.render_target(scope, &value).map_err(refuse)?;
+        let target = self.render_target(scope, &value);
         Ok(Plan {
             playbook: self.name.clone(),
-            target,
-            parameters: self.parameters(vars, limit, overrides.check),
+            target: target.map_err(|problem| self.refuse("lock", &problem))?,
+            parameters: self.parameters(vars, limit),
         })
     }
 
-    fn render_vars(&self, scope: &minijinja::Value, overrides: &Overrides) -> Result<Map<String, Value>, String> {
+    fn refuse(&self, key: impl Into<String>, problem: &str) -> Refusal {
+        Refusal {
+            key: key.into(),
+            message: format!("the playbook {}: {problem}", self.name),
+        }
+    }
+
+    fn render_vars(&self, scope: &minijinja::Value, overrides: &Overrides) -> Result<Map<String, Value>, Refusal> {
         let mut rendered = Map::new();
         for (name, var) in &self.compiled.vars {
             if !overrides.vars.contains_key(name) {
-                rendered.insert(name.clone(), var.render(&self.compiled.templates, scope)?);
+                let value = var.render(&self.compiled.templates, scope);
+                let value = value.map_err(|problem| self.refuse(format!("vars.{name}"), &problem))?;
+                rendered.insert(name.clone(), value);
             }
         }
         for (name, value) in &overrides.vars {
-            vars::check_name(name).map_err(|problem| format!("`vars.{name}` {problem}"))?;
+            let key = format!("vars.{name}");
+            vars::check_by_hand(name, self.vars.contains_key(name))
+                .map_err(|problem| self.refuse(&key, &format!("`{key}` {problem}")))?;
             rendered.insert(name.clone(), value.clone());
         }
         Ok(rendered)
@@ -148,7 +153,7 @@ impl Playbook {
         Target::parse(&text).map_err(|error| format!("`lock` is refused: {error}"))
     }
 
-    fn parameters(&self, vars: Map<String, Value>, limit: Option<Limit>, check: bool) -> Parameters {
+    fn parameters(&self, vars: Map<String, Value>, limit: Option<Limit>) -> Parameters {
         Parameters {
             path: self.path.clone(),
             inventory: self.inventory.clone(),
@@ -156,7 +161,7 @@ impl Playbook {
             vars,
             tags: self.tags.clone(),
             skip_tags: self.skip_tags.clone(),
-            check: self.check || check,
+            check: self.check,
             diff: self.diff,
             forks: self.forks,
             verbosity: self.verbosity,
@@ -168,6 +173,7 @@ impl Playbook {
             remote_user: self.remote_user.clone(),
             become_root: self.become_root,
             timeout: self.timeout,
+            playbook_sha256: self.file.digest(),
         }
     }
 
@@ -197,6 +203,7 @@ impl Playbook {
         let (lock_template, lock) = template(&fields, "lock", &mut templates).unzip();
         Some(Self {
             name: name.to_owned(),
+            file: Watched::new(defaults.base.join(path.as_deref().unwrap_or_default())),
             path: path.unwrap_or_default(),
             description: fields.text("description"),
             inventory: fields

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::domain::alert::{Alert, AlertStatus, Group, Labels};
 use crate::domain::ids::{Fingerprint, JobId};
-use crate::domain::parameters::{Plan, Refusal};
+use crate::domain::parameters::{Overrides, Plan, Refusal};
 
 mod errors;
 mod rendering;

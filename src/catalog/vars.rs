@@ -59,6 +59,21 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Why a person may not give a variable of that name to a run. `has` says whether the playbook's entry gives it one.
+pub(super) fn check_by_hand(name: &str, has: bool) -> Result<(), String> {
+    check_name(name)?;
+    // `ansible_host` leads around the limit to any machine, `ansible_ssh_common_args` starts commands on this one.
+    let connects = name.starts_with("ansible_") || name.starts_with("inventory_hostname");
+    if connects && !has {
+        return Err(
+            "decides where and how Ansible connects; by hand it can only be set where the playbook's entry in \
+             remediations.yml sets it too"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
 /// Compiles `vars`; answers with the variables, and with their texts as written.
 pub(super) fn read(slot: &Slot<'_>, templates: &mut Templates) -> (Vec<(String, Var)>, Map<String, Value>) {
     let mut vars = Vec::new();

@@ -10,6 +10,21 @@ use crate::domain::timestamp::Timestamp;
 /// Names and values, ordered by name.
 pub type Labels = BTreeMap<String, String>;
 
+/// The fingerprint that Alertmanager gives to an alert with these labels: FNV-1a of 64 bits over names and values in
+/// order, each ended by 0xff. It drops labels without a value.
+///
+/// Source: `labelSetToFingerprint` in `model/signature.go` of prometheus/common.
+pub fn fingerprint(labels: &Labels) -> Fingerprint {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0100_0000_01b3;
+    let texts = labels
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .flat_map(|(name, value)| [name, value]);
+    let bytes = texts.flat_map(|text| text.bytes().chain([0xff]));
+    Fingerprint::of_hash(bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME)))
+}
+
 /// Whether the condition holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -78,6 +78,11 @@ impl Fingerprint {
         }
     }
 
+    /// Of a hash, as Alertmanager writes it.
+    pub fn of_hash(hash: u64) -> Self {
+        Self(format!("{hash:016x}"))
+    }
+
     /// As sent.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::alert::{Alert, Group};
 use crate::domain::attempt::Attempt;
+use crate::domain::by_hand::ByHand;
+use crate::domain::change::Change;
 use crate::domain::ids::{EpisodeId, JobId, Target};
 use crate::domain::parameters::Parameters;
 use crate::domain::span::Span;
@@ -106,6 +108,10 @@ pub struct NewJob {
     pub alert: Option<Alert>,
     pub group: Option<Group>,
     pub parameters: Parameters,
+    /// What a person asked for beyond the catalogue; `None` where no person did.
+    pub by_hand: Option<ByHand>,
+    /// What the catalogue says otherwise than for the job that this one repeats; `None` where it repeats none.
+    pub changes: Option<Vec<Change>>,
     pub resolved_within: Option<Span>,
     pub created_at: Timestamp,
     /// Not run any more if it still waits then.
@@ -129,6 +135,8 @@ pub struct Job {
     pub alert: Option<Alert>,
     pub group: Option<Group>,
     pub parameters: Parameters,
+    pub by_hand: Option<ByHand>,
+    pub changes: Option<Vec<Change>>,
     pub attempts: Vec<Attempt>,
     pub created_at: Timestamp,
     pub run_at: Timestamp,

@@ -44,6 +44,18 @@ pub struct Parameters {
     #[serde(default, rename = "become", skip_serializing_if = "std::ops::Not::not")]
     pub become_root: bool,
     pub timeout: Span,
+    /// Of the playbook file when the job was made, in hexadecimal; `None` if it could not be read, or was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub playbook_sha256: Option<String>,
+}
+
+/// What a person sets instead of the catalogue. Kept with the job, as its re-runs set it again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Overrides {
+    /// By name; the playbook's own templates of these names are not rendered.
+    pub vars: Map<String, Value>,
+    pub limit: Option<Limit>,
 }
 
 /// A playbook rendered for one alert: what to run, and what it works on.
@@ -54,7 +66,22 @@ pub struct Plan {
     pub parameters: Parameters,
 }
 
-/// Why a playbook cannot be rendered for an alert, as a sentence for people.
+/// Why a playbook cannot be rendered for an alert.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Refusal(pub String);
+#[error("{message}")]
+pub struct Refusal {
+    /// What of the playbook it is about: `vars.NAME`, `limit` or `lock`; `playbook` for all of it.
+    pub key: String,
+    /// A sentence for people.
+    pub message: String,
+}
+
+impl Refusal {
+    /// There is no such playbook, or nothing of it can be rendered.
+    pub fn whole(message: impl Into<String>) -> Self {
+        Self {
+            key: "playbook".to_owned(),
+            message: message.into(),
+        }
+    }
+}

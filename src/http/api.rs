@@ -8,6 +8,7 @@ pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod log;
 pub(crate) mod log_stream;
+pub(crate) mod manual;
 pub(crate) mod metrics;
 pub(crate) mod notifications;
 pub mod openapi;
@@ -18,6 +19,7 @@ pub(crate) mod routes;
 pub(crate) mod tasks;
 
 mod ansi;
+mod by_hand;
 mod range;
 mod sse;
 

@@ -79,10 +79,15 @@ async fn collect(mut payload: Payload, announced: usize, limit: usize) -> Result
 
 /// Reads a body that may be absent.
 pub(crate) fn optional_json<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Problem> {
-    let body = body.trim_ascii();
-    if body.is_empty() {
+    if body.trim_ascii().is_empty() {
         return Ok(T::default());
     }
+    json(body)
+}
+
+/// Reads a body, which must be a JSON object.
+pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let body = body.trim_ascii();
     // Else an array of the fields in order would do.
     if !body.starts_with(b"{") {
         return Err(Problem::invalid("", "the body must be a JSON object"));

@@ -178,6 +178,19 @@ impl Problem {
         Self::new(Kind::Conflict, detail)
     }
 
+    /// The same where a part of the input names the thing.
+    pub(crate) fn conflict_over(field: &str, detail: impl Into<String>) -> Self {
+        let message = detail.into();
+        let error = FieldError {
+            field: field.to_owned(),
+            message: message.clone(),
+        };
+        Self {
+            errors: vec![error],
+            ..Self::conflict(message)
+        }
+    }
+
     /// The body has more than `limit` bytes.
     pub(crate) fn too_large(limit: usize) -> Self {
         Self::new(Kind::TooLarge, format!("the body may have at most {limit} bytes"))

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::catalog::Scope;
-use crate::domain::parameters::{Plan, Refusal};
+use crate::domain::parameters::{Overrides, Plan, Refusal};
 use crate::domain::route::Route;
 
 /// The catalogue that is in force, which a reload replaces.
@@ -35,7 +35,16 @@ pub trait Remediations: Send + Sync {
     /// # Errors
     ///
     /// A sentence that says why it cannot be run for this alert, or that there is no such playbook.
-    fn render(&self, playbook: &str, scope: &Scope<'_>) -> Result<Plan, Refusal>;
+    fn render(&self, playbook: &str, scope: &Scope<'_>) -> Result<Plan, Refusal> {
+        self.render_by_hand(playbook, scope, &Overrides::default())
+    }
+
+    /// The same with what a person sets instead of the catalogue.
+    ///
+    /// # Errors
+    ///
+    /// The same, and a variable that a person may not set.
+    fn render_by_hand(&self, playbook: &str, scope: &Scope<'_>, overrides: &Overrides) -> Result<Plan, Refusal>;
 
     /// The command line that a plan would run.
     fn argv(&self, plan: &Plan) -> Vec<String>;

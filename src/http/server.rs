@@ -12,8 +12,8 @@ use tracing::Span;
 use tracing_actix_web::{RootSpanBuilder, TracingLogger};
 
 use crate::http::api::{
-    actions, alerts, events, explain, health, jobs, log, log_stream, metrics, notifications, openapi, playbooks,
-    reload, rerun, routes, tasks,
+    actions, alerts, events, explain, health, jobs, log, log_stream, manual, metrics, notifications, openapi,
+    playbooks, reload, rerun, routes, tasks,
 };
 use crate::http::problem::Problem;
 use crate::http::{App, auth, webhooks};
@@ -50,7 +50,11 @@ pub(crate) fn paths(config: &mut ServiceConfig) {
     config
         .service(posted("/webhooks/alertmanager").route(web::post().to(webhooks::alertmanager)))
         .service(posted("/alert").route(web::post().to(webhooks::alert)))
-        .service(read("/api/v1/jobs").route(reading().to(jobs::list)))
+        .service(
+            resource("/api/v1/jobs", "GET, HEAD, POST")
+                .route(reading().to(jobs::list))
+                .route(web::post().to(manual::create)),
+        )
         .service(read("/api/v1/jobs/{id}").route(reading().to(jobs::show)))
         .service(posted("/api/v1/jobs/{id}/rerun").route(web::post().to(rerun::rerun)))
         .service(posted("/api/v1/jobs/{id}/cancel").route(web::post().to(actions::cancel)))

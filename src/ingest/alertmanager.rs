@@ -6,12 +6,11 @@
 mod diagnose;
 
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, Visitor};
 
 use crate::domain::alert::{Alert, AlertStatus, Group, Labels, Notification, Sender};
 use crate::domain::ids::Fingerprint;
 use crate::domain::timestamp::Timestamp;
+use crate::ingest::object::ObjectOnly;
 use crate::ingest::{FieldError, InvalidPayload};
 
 /// The version of the payload that Alertmanager has sent since 2016; higher ones are taken too.
@@ -162,31 +161,6 @@ fn without_escapes(receiver: &str) -> String {
         }
     }
     plain
-}
-
-/// Reads only a JSON object. What serde derives would also take an array of the fields in order.
-struct ObjectOnly<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for ObjectOnly<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OnlyMaps<T>(std::marker::PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyMaps<T> {
-            type Value = T;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map))
-            }
-        }
-
-        deserializer
-            .deserialize_map(OnlyMaps(std::marker::PhantomData))
-            .map(Self)
-    }
 }
 
 #[cfg(test)]

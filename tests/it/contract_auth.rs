@@ -67,6 +67,7 @@ async fn each_role_may_do_what_the_contract_says_and_no_more() {
         ("GET", of_job("log/stream"), [403, 404, 404, 404]),
         ("GET", of_job("tasks"), [403, 404, 404, 404]),
         ("GET", of_job("events"), [403, 404, 404, 404]),
+        ("POST", "/api/v1/jobs".to_owned(), [403, 403, 400, 400]),
         ("POST", of_job("rerun"), [403, 403, 404, 404]),
         ("POST", of_job("cancel"), [403, 403, 404, 404]),
         ("POST", of_job("approve"), [403, 403, 404, 404]),

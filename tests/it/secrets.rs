@@ -122,23 +122,62 @@ fn find_below(folder: &Path) -> usize {
     looked_at
 }
 
+/// With a playbook that tells its secrets in many ways.
+fn telling(core: &str) -> Folder {
+    let folder = Folder::new();
+    folder.settings_for(core, "");
+    let dir = folder.path("").display().to_string();
+    folder.write("fix.yml", &TELLING.replace("DIR", dir.trim_end_matches('/')));
+    folder.write("filter_plugins/warned.py", FILTER);
+    for (name, content) in [("token", TOKEN), ("odd", ODD), ("vault", VAULT), ("key", KEY)] {
+        folder.write(name, content);
+    }
+    folder.write(
+        "remediations.yml",
+        "playbooks:\n  fix:\n    path: fix.yml\n    verbosity: 2\n    diff: true\n    env: {TOKEN: {file: token}}\n    \
+         secrets: [odd]\n    vault_password_file: vault\n    private_key_file: key\n\
+         routes:\n  - {name: down, matchers: ['alertname=\"Down\"'], playbook: fix}\n",
+    );
+    folder
+}
+
+async fn look_at_answers(gateway: &Gateway, job: &str) {
+    let body = notification(&[firing("Down", "f2")]);
+    let explained = gateway
+        .request(Method::POST, "/api/v1/explain")
+        .json(&body)
+        .send()
+        .await;
+    find(&explained.unwrap().bytes().await.unwrap(), "explain");
+    for path in ["", "/log", "/tasks", "/events"] {
+        find(
+            gateway.text(&format!("/api/v1/jobs/{job}{path}")).await.as_bytes(),
+            path,
+        );
+    }
+    for path in ["jobs", "playbooks", "routes", "alerts", "alerts/f1", "notifications"] {
+        find(gateway.text(&format!("/api/v1/{path}")).await.as_bytes(), path);
+    }
+    let log = gateway.log_of(job).await;
+    for said in ["env ******", "name ******", "it was ******", "+password=******"] {
+        assert!(log.contains(said), "{said:?} is not in {log}");
+    }
+    let tasks = gateway.get(&format!("/api/v1/jobs/{job}/tasks?limit=500")).await;
+    for said in [
+        "env ******",
+        "name ******",
+        "label ******",
+        "it was ******",
+        "password=******",
+    ] {
+        assert!(tasks.to_string().contains(said), "{said:?} is not in {tasks}");
+    }
+}
+
 #[tokio::test]
 async fn no_value_of_a_secret_file_is_written_or_shown() {
     for core in cores() {
-        let folder = Folder::new();
-        folder.settings_for(&core, "");
-        let dir = folder.path("").display().to_string();
-        folder.write("fix.yml", &TELLING.replace("DIR", dir.trim_end_matches('/')));
-        folder.write("filter_plugins/warned.py", FILTER);
-        for (name, content) in [("token", TOKEN), ("odd", ODD), ("vault", VAULT), ("key", KEY)] {
-            folder.write(name, content);
-        }
-        folder.write(
-            "remediations.yml",
-            "playbooks:\n  fix:\n    path: fix.yml\n    verbosity: 2\n    diff: true\n    env: {TOKEN: {file: token}}\n    \
-             secrets: [odd]\n    vault_password_file: vault\n    private_key_file: key\n\
-             routes:\n  - {name: down, matchers: ['alertname=\"Down\"'], playbook: fix}\n",
-        );
+        let folder = telling(&core);
         let gateway = Gateway::start(&folder).await;
         let job = gateway.queue(firing("Down", "f1")).await;
         until("the playbook waits", || async {
@@ -160,36 +199,7 @@ async fn no_value_of_a_secret_file_is_written_or_shown() {
         let ended = gateway.until_finished(&job).await;
         assert_eq!(ended["reason"], "hosts_failed", "{ended}");
 
-        let body = notification(&[firing("Down", "f2")]);
-        let explained = gateway
-            .request(Method::POST, "/api/v1/explain")
-            .json(&body)
-            .send()
-            .await;
-        find(&explained.unwrap().bytes().await.unwrap(), "explain");
-        for path in ["", "/log", "/tasks", "/events"] {
-            find(
-                gateway.text(&format!("/api/v1/jobs/{job}{path}")).await.as_bytes(),
-                path,
-            );
-        }
-        for path in ["jobs", "playbooks", "routes", "alerts", "alerts/f1", "notifications"] {
-            find(gateway.text(&format!("/api/v1/{path}")).await.as_bytes(), path);
-        }
-        let log = gateway.log_of(&job).await;
-        for said in ["env ******", "name ******", "it was ******", "+password=******"] {
-            assert!(log.contains(said), "{said:?} is not in {log}");
-        }
-        let tasks = gateway.get(&format!("/api/v1/jobs/{job}/tasks?limit=500")).await;
-        for said in [
-            "env ******",
-            "name ******",
-            "label ******",
-            "it was ******",
-            "password=******",
-        ] {
-            assert!(tasks.to_string().contains(said), "{said:?} is not in {tasks}");
-        }
+        look_at_answers(&gateway, &job).await;
         find(gateway.logged().as_bytes(), "the gateway's log");
         gateway.kill().await;
         assert!(find_below(&folder.path("var")) > 10_000);

@@ -67,6 +67,7 @@ mod tests {
             secrets: Default::default(),
             cwd: "/".into(),
             vars: b"{}".to_vec(),
+            limit: None,
             time_limit: Duration::from_secs(5),
             grace: Duration::from_secs(1),
             log_cap: 1 << 20,

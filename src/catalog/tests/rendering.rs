@@ -197,20 +197,54 @@ fn a_job_by_hand_needs_no_alert_where_it_sets_the_values_itself() {
     };
     let mut overrides = Overrides {
         limit: Some("web1".parse().unwrap()),
-        check: true,
         ..Overrides::default()
     };
-    let refusal = playbook.render_by_hand(&scope, &overrides).unwrap_err().to_string();
-    insta::assert_snapshot!(refusal, @"the playbook p: `vars.x` cannot be rendered: `alert` is undefined");
+    let refusal = playbook.render_by_hand(&scope, &overrides).unwrap_err();
+    assert_eq!(refusal.key, "vars.x");
+    insta::assert_snapshot!(refusal.message, @"the playbook p: `vars.x` cannot be rendered: `alert` is undefined");
     overrides.vars.insert("x".to_owned(), json!("{{ y }}"));
     let plan = playbook.render_by_hand(&scope, &overrides).unwrap();
     assert_eq!(
         serde_json::Value::Object(plan.parameters.vars),
         json!({"x": "{{ y }}", "y": 1})
     );
-    assert_eq!((plan.target.as_str(), plan.parameters.check), ("p", true));
-    overrides.vars.insert("healgate".to_owned(), json!(1));
-    assert!(playbook.render_by_hand(&scope, &overrides).is_err());
+    assert_eq!(plan.target.as_str(), "p");
+}
+
+#[test]
+fn variables_that_lead_ansible_elsewhere_are_set_by_hand_only_where_the_catalogue_sets_them() {
+    let catalog = load("playbooks: {p: {path: play.yml, vars: {ansible_user: ops}}}");
+    let playbook = catalog.playbook("p").unwrap();
+    let scope = Scope {
+        alert: None,
+        group: None,
+        job: job(),
+        attempt: 1,
+    };
+    let refused = |name: &str| {
+        let overrides = Overrides {
+            vars: json!({ name: "x" }).as_object().unwrap().clone(),
+            limit: None,
+        };
+        let refusal = playbook.render_by_hand(&scope, &overrides).err()?;
+        assert_eq!(refusal.key, format!("vars.{name}"));
+        Some(refusal.message)
+    };
+    assert_eq!(refused("ansible_user"), None);
+    assert_eq!(refused("user"), None);
+    for (name, words) in [
+        ("alert", "healgate sets itself"),
+        ("healgate", "healgate sets itself"),
+        ("class", "keyword"),
+        ("a-b", "is no name"),
+        ("", "is no name"),
+        ("ansible_host", "where and how Ansible connects"),
+        ("ansible_ssh_common_args", "where and how Ansible connects"),
+        ("inventory_hostname", "where and how Ansible connects"),
+    ] {
+        let message = refused(name).unwrap();
+        assert!(message.contains(words), "{name}: {message}");
+    }
 }
 
 #[test]

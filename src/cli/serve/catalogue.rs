@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use crate::ansible::Ansible;
 use crate::catalog::{Catalog, Defaults, Playbook, Scope};
 use crate::config::{Diagnostic, Diagnostics, Place, Severity};
-use crate::domain::parameters::{Plan, Refusal};
+use crate::domain::parameters::{Overrides, Plan, Refusal};
 use crate::domain::route::Route;
 use crate::http::remediations::{Catalogue, PlaybookView, ReloadError, Remediations};
 
@@ -86,10 +86,10 @@ impl Remediations for InForce {
         self.catalog.playbook(name).is_some()
     }
 
-    fn render(&self, playbook: &str, scope: &Scope<'_>) -> Result<Plan, Refusal> {
+    fn render_by_hand(&self, playbook: &str, scope: &Scope<'_>, overrides: &Overrides) -> Result<Plan, Refusal> {
         let found = self.catalog.playbook(playbook);
-        let found = found.ok_or_else(|| Refusal(format!("the catalogue has no playbook {playbook:?}")))?;
-        found.render(scope)
+        let found = found.ok_or_else(|| Refusal::whole(format!("the catalogue has no playbook {playbook:?}")))?;
+        found.render_by_hand(scope, overrides)
     }
 
     fn argv(&self, plan: &Plan) -> Vec<String> {

@@ -188,6 +188,8 @@ impl Deciding<'_> {
             alert: Some(self.intake.alert.clone()),
             group: Some(self.delivery.group.clone()),
             parameters: plan.parameters.clone(),
+            by_hand: None,
+            changes: None,
             resolved_within: route.resolved_within,
             created_at: now,
             expires_at: now + waits.duration(),

@@ -87,6 +87,7 @@ fn plan(target: &str) -> Plan {
             remote_user: None,
             become_root: false,
             timeout: Span::from_secs(600),
+            playbook_sha256: None,
         },
     }
 }
@@ -114,7 +115,7 @@ fn delivery(next: &mut u128, now: Timestamp, reports: Vec<Report>) -> Delivery {
                     .map(|(route, renders)| Reached {
                         plan: Some(match renders {
                             true => Ok(plan("container/nginx")),
-                            false => Err(Refusal("the label `container` is not there".to_owned())),
+                            false => Err(Refusal::whole("the label `container` is not there")),
                         }),
                         route,
                         job: JobId::new(id()),

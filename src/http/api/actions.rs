@@ -37,8 +37,8 @@ pub(crate) async fn cancel(
     query: Query,
     body: SmallBody,
 ) -> Result<HttpResponse, Problem> {
-    query.only(&[])?;
-    app.store.cancel(id.0, by(&app, caller.0, &body.0)?).await?;
+    let by = by(&app, caller.0, &query, &body)?;
+    app.store.cancel(id.0, by).await?;
     app.live.ask_stop(id.0);
     changed(&app, id.0).await
 }
@@ -61,10 +61,8 @@ pub(crate) async fn approve(
     query: Query,
     body: SmallBody,
 ) -> Result<HttpResponse, Problem> {
-    query.only(&[])?;
-    let by = by(&app, caller.0, &body.0)?;
-    app.store.answer(id.0, Answer::Approve, by).await?;
-    changed(&app, id.0).await
+    let by = by(&app, caller.0, &query, &body)?;
+    answer(&app, id.0, Answer::Approve, by).await
 }
 
 /// Reject a job that waits for approval
@@ -85,17 +83,22 @@ pub(crate) async fn reject(
     query: Query,
     body: SmallBody,
 ) -> Result<HttpResponse, Problem> {
-    query.only(&[])?;
-    let by = by(&app, caller.0, &body.0)?;
-    app.store.answer(id.0, Answer::Reject, by).await?;
-    changed(&app, id.0).await
+    let by = by(&app, caller.0, &query, &body)?;
+    answer(&app, id.0, Answer::Reject, by).await
 }
 
-fn by(app: &App, caller: Caller, body: &[u8]) -> Result<By, Problem> {
+async fn answer(app: &App, id: JobId, answer: Answer, by: By) -> Result<HttpResponse, Problem> {
+    app.store.answer(id, answer, by).await?;
+    changed(app, id).await
+}
+
+/// Who asks, and what they say: all that these requests carry.
+fn by(app: &App, caller: Caller, query: &Query, body: &SmallBody) -> Result<By, Problem> {
+    query.only(&[])?;
     Ok(By {
         name: caller.name,
         at: app.clock.now(),
-        comment: optional_json::<Comment>(body)?.comment,
+        comment: optional_json::<Comment>(&body.0)?.comment,
     })
 }
 

@@ -7,8 +7,8 @@ use utoipa::openapi::{ContentBuilder, Ref, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use crate::http::api::{
-    actions, alerts, events, explain, health, jobs, log, log_stream, metrics, notifications, playbooks, reload, rerun,
-    routes, tasks,
+    actions, alerts, events, explain, health, jobs, log, log_stream, manual, metrics, notifications, playbooks, reload,
+    rerun, routes, tasks,
 };
 use crate::http::auth::ViewerAccess;
 use crate::http::problem::PROBLEM_JSON;
@@ -26,6 +26,7 @@ use crate::http::webhooks;
         webhooks::alertmanager,
         webhooks::alert,
         jobs::list,
+        manual::create,
         jobs::show,
         rerun::rerun,
         actions::cancel,
@@ -125,7 +126,7 @@ mod tests {
         let all = ids.len();
         ids.sort();
         ids.dedup();
-        assert_eq!((ids.len(), all), (24, 24));
+        assert_eq!((ids.len(), all), (25, 25));
     }
 
     #[test]

@@ -1,27 +1,24 @@
 //! Runs what a finished job ran once more, with the catalogue in force now.
 
-use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Scope;
+use crate::domain::attempt::Outcome;
+use crate::domain::by_hand::{ByHand, Once};
+use crate::domain::change::{Change, changes};
 use crate::domain::host_stats::failed_hosts;
 use crate::domain::ids::JobId;
 use crate::domain::job::{Job, JobStatus, NewJob, Trigger};
 use crate::domain::limit::Limit;
-use crate::domain::parameters::Plan;
-use crate::domain::route::Route;
-use crate::domain::span::Span;
+use crate::domain::parameters::{Overrides, Plan};
 use crate::http::App;
-use crate::http::api::find_job;
+use crate::http::api::{by_hand, find_job};
 use crate::http::auth::{Caller, OperatorAccess};
 use crate::http::input::{PathId, Query, SmallBody, optional_json};
 use crate::http::problem::{Problem, ProblemView};
 use crate::http::remediations::Remediations;
 use crate::http::views::JobView;
-
-/// How long a re-run may wait where no route says it.
-const EXPIRES: Span = Span::from_secs(3_600);
 
 /// The highest verbosity: more would print variables that `no_log` hides.
 const MOST_VERBOSE: u8 = 2;
@@ -74,13 +71,7 @@ pub(crate) async fn rerun(
         return Err(Problem::invalid("verbosity", "must be 0, 1 or 2"));
     }
     let old = find_job(&app, id.0).await?;
-    let new = repeat(&app, old, caller.0, &request)?;
-    let id = new.id;
-    app.store.insert_job(new).await?;
-    let job = find_job(&app, id).await?;
-    Ok(HttpResponse::Created()
-        .insert_header((LOCATION, format!("/api/v1/jobs/{id}")))
-        .json(JobView::from(job)))
+    by_hand::create(&app, move |app| repeat(app, old, caller.0, &request)).await
 }
 
 fn repeat(app: &App, old: Job, caller: Caller, request: &RerunRequest) -> Result<NewJob, Problem> {
@@ -95,18 +86,22 @@ fn repeat(app: &App, old: Job, caller: Caller, request: &RerunRequest) -> Result
     let now = app.clock.now();
     let id = app.ids.job(now);
     let mut plan = render(&*catalogue, &old, id)?;
-    if request.hosts == Hosts::Failed {
-        plan.parameters.limit = Some(limit_to_failed(&old)?);
-    }
-    plan.parameters.check |= request.check;
-    plan.parameters.verbosity = request.verbosity.unwrap_or(plan.parameters.verbosity);
-    let route = old.route.as_deref().and_then(|name| find_route(&*catalogue, name));
+    let changes = changes_since(&*catalogue, &old, &plan)?;
+    let once = Once {
+        hosts: (request.hosts == Hosts::Failed)
+            .then(|| limit_to_failed(&old))
+            .transpose()?,
+        check: request.check,
+        verbosity: request.verbosity,
+    };
+    let by_hand = ByHand::apply(overrides(&old), once, &mut plan.parameters);
+    let terms = by_hand::terms(&*catalogue, &plan.playbook, old.route.as_deref(), old.alert.as_ref());
     Ok(NewJob {
         id,
         status: JobStatus::Queued,
         playbook: plan.playbook,
-        resolved_within: route.and_then(|route| route.resolved_within),
-        expires_at: now + route.map_or(EXPIRES, |route| route.expires).duration(),
+        resolved_within: terms.resolved_within,
+        expires_at: now + terms.expires.duration(),
         route: old.route,
         target: plan.target,
         trigger: Trigger::Rerun,
@@ -117,10 +112,13 @@ fn repeat(app: &App, old: Job, caller: Caller, request: &RerunRequest) -> Result
         alert: old.alert,
         group: old.group,
         parameters: plan.parameters,
+        by_hand: Some(by_hand),
+        changes: Some(changes),
         created_at: now,
     })
 }
 
+/// What the old job would be with the catalogue in force, if it had that id.
 fn render(catalogue: &dyn Remediations, old: &Job, id: JobId) -> Result<Plan, Problem> {
     if !catalogue.has_playbook(&old.playbook) {
         let detail = format!("the playbook {} is no longer in the catalogue", old.playbook);
@@ -133,12 +131,30 @@ fn render(catalogue: &dyn Remediations, old: &Job, id: JobId) -> Result<Plan, Pr
         attempt: 1,
     };
     catalogue
-        .render(&old.playbook, &scope)
+        .render_by_hand(&old.playbook, &scope, &overrides(old))
         .map_err(|refusal| Problem::conflict(refusal.to_string()))
 }
 
-fn find_route<'a>(catalogue: &'a dyn Remediations, name: &str) -> Option<&'a Route> {
-    catalogue.routes().iter().find(|route| route.name == name)
+fn overrides(old: &Job) -> Overrides {
+    let by_hand = old.by_hand.as_ref();
+    by_hand.map_or_else(Overrides::default, |by_hand| by_hand.overrides.clone())
+}
+
+/// What the catalogue says otherwise now. What was asked of the old run alone does not count, nor does a template that
+/// differs only because it names its job.
+fn changes_since(catalogue: &dyn Remediations, old: &Job, new: &Plan) -> Result<Vec<Change>, Problem> {
+    let then = match &old.by_hand {
+        Some(by_hand) => by_hand.usual(&old.parameters),
+        None => old.parameters.clone(),
+    };
+    let then = Plan {
+        playbook: old.playbook.clone(),
+        target: old.target.clone(),
+        parameters: then,
+    };
+    let same_job = changes(&then, &render(catalogue, old, old.id)?);
+    let is_real = |change: &Change| same_job.iter().any(|real| real.parameter == change.parameter);
+    Ok(changes(&then, new).into_iter().filter(is_real).collect())
 }
 
 fn limit_to_failed(old: &Job) -> Result<Limit, Problem> {
@@ -147,8 +163,9 @@ fn limit_to_failed(old: &Job) -> Result<Limit, Problem> {
     };
     if last.recap.is_empty() {
         let detail = format!(
-            "attempt {} has no host stats, so no failed hosts are known",
-            last.number
+            "attempt {} ended {} without host stats, so no failed hosts are known; run it again on all hosts",
+            last.number,
+            last.outcome.map_or("nowhere", Outcome::as_str)
         );
         return Err(Problem::conflict(detail));
     }

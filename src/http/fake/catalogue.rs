@@ -6,7 +6,7 @@ use serde_json::Map;
 
 use crate::catalog::Scope;
 use crate::domain::ids::Target;
-use crate::domain::parameters::{Plan, Refusal};
+use crate::domain::parameters::{Overrides, Plan, Refusal};
 use crate::domain::route::Route;
 use crate::http::fake::parameters;
 use crate::http::remediations::{Catalogue, PlaybookView, ReloadError, Remediations};
@@ -38,15 +38,18 @@ impl Remediations for FakeCatalogue {
         self.playbooks.contains(&name)
     }
 
-    fn render(&self, playbook: &str, scope: &Scope<'_>) -> Result<Plan, Refusal> {
+    fn render_by_hand(&self, playbook: &str, scope: &Scope<'_>, overrides: &Overrides) -> Result<Plan, Refusal> {
         let labels = scope.alert.map(|alert| alert.labels.clone()).unwrap_or_default();
         if labels.contains_key("refuse") {
-            return Err(Refusal("the label asks for it".to_owned()));
+            return Err(Refusal::whole("the label asks for it"));
         }
+        let mut parameters = parameters();
+        parameters.vars.extend(overrides.vars.clone());
+        parameters.limit.clone_from(&overrides.limit);
         Ok(Plan {
             playbook: playbook.to_owned(),
             target: Target::parse("container/nginx").unwrap(),
-            parameters: parameters(),
+            parameters,
         })
     }
 

@@ -53,6 +53,7 @@ pub(crate) fn parameters() -> Parameters {
         remote_user: None,
         become_root: false,
         timeout: Span::from_secs(120),
+        playbook_sha256: None,
     }
 }
 
@@ -85,6 +86,8 @@ pub(crate) fn job(number: u128, status: JobStatus) -> Job {
         }),
         group: None,
         parameters: parameters(),
+        by_hand: None,
+        changes: None,
         attempts: Vec::new(),
         created_at: now(),
         run_at: now(),

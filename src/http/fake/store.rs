@@ -78,6 +78,8 @@ fn stored(new: &NewJob) -> Job {
         alert: new.alert.clone(),
         group: new.group.clone(),
         parameters: new.parameters.clone(),
+        by_hand: new.by_hand.clone(),
+        changes: new.changes.clone(),
         attempts: Vec::new(),
         created_at: new.created_at,
         run_at: new.created_at,

@@ -56,7 +56,7 @@ async fn a_wrong_method_is_405_and_names_the_right_ones() {
     for (method, uri, allow) in [
         ("GET", "/webhooks/alertmanager", "POST"),
         ("PUT", "/alert", "POST"),
-        ("DELETE", "/api/v1/jobs", "GET, HEAD"),
+        ("DELETE", "/api/v1/jobs", "GET, HEAD, POST"),
         ("POST", "/healthz", "GET, HEAD"),
         ("GET", "/api/v1/reload", "POST"),
         ("HEAD", "/api/v1/jobs/x/log/stream", "GET"),

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::alert::Alert;
 use crate::domain::attempt::{Attempt, Outcome};
+use crate::domain::change::Change;
 use crate::domain::host_stats::HostStats;
 use crate::domain::ids::{Fingerprint, JobId, Target};
 use crate::domain::job::{Job, JobStatus, Reason, Trigger};
@@ -37,6 +38,8 @@ pub(crate) struct JobView {
     follows: Option<JobId>,
     alert: Option<JobAlertView>,
     parameters: ParametersView,
+    /// What the catalogue says otherwise than for the job that this one repeats; `null` where it repeats none.
+    changes: Option<Vec<Change>>,
     attempts: Vec<AttemptView>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -90,6 +93,9 @@ struct ParametersView {
     /// A duration such as `2m`.
     #[schema(value_type = String)]
     timeout: Span,
+    /// Of the playbook file when the job was made, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    playbook_sha256: Option<String>,
 }
 
 /// One execution of `ansible-playbook`.
@@ -129,6 +135,7 @@ impl From<Job> for JobView {
             follows: job.follows,
             alert: job.alert.map(JobAlertView::from),
             parameters: job.parameters.into(),
+            changes: job.changes,
             attempts: job.attempts.into_iter().map(AttemptView::from).collect(),
             created_at: job.created_at,
             run_at: job.run_at,
@@ -168,6 +175,7 @@ impl From<Parameters> for ParametersView {
             remote_user: parameters.remote_user,
             r#become: parameters.become_root,
             timeout: parameters.timeout,
+            playbook_sha256: parameters.playbook_sha256,
         }
     }
 }

@@ -32,6 +32,31 @@ fn errors(payload: &[u8]) -> String {
 }
 
 #[test]
+fn the_fingerprint_of_labels_is_the_one_that_alertmanager_sends() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/alertmanager");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        // The mixed group is written by hand.
+        if path.extension().is_none_or(|extension| extension != "json") || path.ends_with("mixed_group.json") {
+            continue;
+        }
+        for alert in parse(&std::fs::read(&path).unwrap()).unwrap().alerts {
+            let ours = crate::domain::alert::fingerprint(&alert.labels);
+            assert_eq!(ours, alert.fingerprint, "{}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 2_000, "{seen}");
+    let labels = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    // One without a value is none.
+    assert_eq!(
+        crate::domain::alert::fingerprint(&labels(&[("a", "b"), ("c", "")])),
+        crate::domain::alert::fingerprint(&labels(&[("a", "b")]))
+    );
+}
+
+#[test]
 fn a_mixed_group_is_read_as_sent() {
     let notification = parse(MIXED).unwrap();
     assert_eq!(notification.group.receiver, "web.hook");

@@ -1,9 +1,12 @@
 //! New jobs, their first history, and the lines in front of targets.
 
+use std::fmt::Write as _;
+
 use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::domain::alert::Alert;
+use crate::domain::change;
 use crate::domain::ids::{EpisodeId, Fingerprint, JobId, Target};
 use crate::domain::job::{JobStatus, NewJob, Trigger};
 use crate::domain::timestamp::Timestamp;
@@ -14,13 +17,13 @@ use crate::store::sqlite::writer::{Scope, Write};
 const INSERT_JOBS: &str = "
     -- insert_jobs
     INSERT INTO jobs (id, status, playbook, route, target, trigger_kind, triggered_by, rerun_of, follows, episode,
-                      alertname, fingerprint, alert, alert_group, parameters, resolved_within, created_at, run_at,
-                      expires_at)
+                      alertname, fingerprint, alert, alert_group, parameters, by_hand, changes, resolved_within, created_at,
+                      run_at, expires_at)
     SELECT value ->> 'id', value ->> 'status', value ->> 'playbook', value ->> 'route', value ->> 'target',
            value ->> 'trigger', value ->> 'triggered_by', value ->> 'rerun_of', value ->> 'follows',
            value ->> 'episode', value ->> 'alertname', value ->> 'fingerprint', value ->> 'alert',
-           value ->> 'group', value ->> 'parameters', value ->> 'resolved_within', value ->> 'created_at',
-           value ->> 'created_at', value ->> 'expires_at'
+           value ->> 'group', value ->> 'parameters', value ->> 'by_hand', value ->> 'changes',
+           value ->> 'resolved_within', value ->> 'created_at', value ->> 'created_at', value ->> 'expires_at'
     FROM   json_each(?1)
     ORDER  BY key";
 
@@ -169,6 +172,8 @@ struct Row<'a> {
     alert: Option<String>,
     group: Option<String>,
     parameters: String,
+    by_hand: Option<String>,
+    changes: Option<String>,
     resolved_within: Option<i64>,
     created_at: i64,
     expires_at: i64,
@@ -193,6 +198,8 @@ fn row(job: &NewJob) -> Result<Row<'_>, StoreError> {
         alert: alert.map(to_json).transpose()?,
         group: job.group.as_ref().map(to_json).transpose()?,
         parameters: to_json(&job.parameters)?,
+        by_hand: job.by_hand.as_ref().map(to_json).transpose()?,
+        changes: job.changes.as_ref().map(to_json).transpose()?,
         resolved_within: job.resolved_within.map(|span| integer(span.duration().as_secs())),
         created_at: job.created_at.as_micros(),
         expires_at: job.expires_at.as_micros(),
@@ -211,12 +218,24 @@ fn first_message(job: &NewJob) -> String {
         | JobStatus::Canceled => "queued",
     };
     let why = match (job.trigger, &job.alert, &job.rerun_of) {
-        (Trigger::Rerun, _, Some(original)) => format!("as a re-run of {original}"),
-        (Trigger::Manual, _, _) => "by hand".to_owned(),
+        (Trigger::Rerun, _, Some(original)) => format!("as a re-run of {original} {}", asked_for(job)),
+        (Trigger::Manual, _, _) => format!("by hand {}", asked_for(job)),
         (_, Some(alert), _) => format!("for {} ({})", alert.name(), alert.fingerprint),
         (_, None, _) => String::new(),
     };
     format!("{waits}: {} on {} {why}", job.playbook, job.target)
         .trim_end()
         .to_owned()
+}
+
+/// Who asked for the job, what for, and what has changed since the job that it repeats.
+fn asked_for(job: &NewJob) -> String {
+    let mut words = format!("by {}", job.triggered_by);
+    for wish in job.by_hand.iter().flat_map(|by_hand| by_hand.wishes(&job.parameters)) {
+        let _ = write!(words, ", {wish}");
+    }
+    if let Some(changes) = job.changes.as_deref().filter(|changes| !changes.is_empty()) {
+        let _ = write!(words, "; changed since: {}", change::sentence(changes));
+    }
+    words
 }

@@ -6,7 +6,10 @@ use crate::store::StoreError;
 use crate::store::sqlite::rows::database;
 
 /// The steps in order; the schema's version is the number of steps applied.
-const STEPS: &[&str] = &[include_str!("../../../migrations/sqlite/0001_initial.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../../../migrations/sqlite/0001_initial.sql"),
+    include_str!("../../../migrations/sqlite/0003_changes.sql"),
+];
 
 /// Applies the steps that the database lacks, each in a transaction of its own.
 pub(super) async fn apply(connection: &mut SqliteConnection) -> Result<(), StoreError> {

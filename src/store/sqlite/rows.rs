@@ -145,6 +145,8 @@ pub(super) fn job(row: &SqliteRow) -> Result<Job, StoreError> {
         alert: json_option(row, "alert")?,
         group: json_option(row, "alert_group")?,
         parameters: json(row, "parameters")?,
+        by_hand: json_option(row, "by_hand")?,
+        changes: json_option(row, "changes")?,
         attempts: Vec::new(),
         created_at: time(row, "created_at")?,
         run_at: time(row, "run_at")?,

@@ -29,6 +29,41 @@ async fn what_was_stored_is_there_after_the_store_was_opened_again() {
 }
 
 #[tokio::test]
+async fn a_database_of_the_first_version_keeps_its_jobs() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}?mode=rwc", folder.path().join("healgate.db").display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(include_str!("../../../migrations/sqlite/0001_initial.sql"))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let world = World::new().await;
+    let made = world.manual("a");
+    let id = made.id;
+    sqlx::query(
+        "INSERT INTO jobs (id, status, playbook, target, trigger_kind, triggered_by, parameters, created_at, run_at,
+                           expires_at)
+         VALUES (?1, 'queued', 'restart-container', 'a', 'manual', 'ada', ?2, 1, 1, 1)",
+    )
+    .bind(id.to_string())
+    .bind(serde_json::to_string(&made.parameters).unwrap())
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    sqlx::raw_sql("PRAGMA user_version = 1")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    let store = open(folder.path(), Arc::new(Heard::default())).await.unwrap();
+    let job = store.find_job(id).await.unwrap().unwrap();
+    assert_eq!(
+        (job.parameters, job.by_hand, job.changes),
+        (made.parameters, None, None)
+    );
+}
+
+#[tokio::test]
 async fn a_file_that_is_open_is_not_opened_twice() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), Arc::new(Heard::default())).await.unwrap();

@@ -142,6 +142,8 @@ impl World {
             alert: None,
             group: None,
             parameters: parameters(),
+            by_hand: None,
+            changes: None,
             resolved_within: None,
             created_at: self.now(),
             expires_at: self.now() + Duration::from_secs(3_600),
@@ -312,6 +314,7 @@ pub(super) fn parameters() -> Parameters {
         remote_user: None,
         become_root: false,
         timeout: Span::from_secs(600),
+        playbook_sha256: None,
     }
 }
 

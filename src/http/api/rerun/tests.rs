@@ -3,10 +3,14 @@
 use serde_json::json;
 
 use crate::domain::attempt::Outcome;
+use crate::domain::by_hand::{ByHand, Once};
+use crate::domain::change::sentence;
 use crate::domain::host_stats::{HostStats, Recap};
+use crate::domain::ids::Target;
 use crate::domain::job::{Job, JobStatus, Trigger};
+use crate::domain::parameters::Overrides;
 use crate::domain::span::Span;
-use crate::http::fake::{Gateway, attempt, job, now};
+use crate::http::fake::{Gateway, attempt, job, job_id, now};
 
 fn failed() -> Job {
     Job {
@@ -53,6 +57,52 @@ async fn hosts_check_and_verbosity_can_differ() {
     assert_eq!(new.parameters.limit.unwrap().as_str(), "web1");
     assert!(new.parameters.check);
     assert_eq!(new.parameters.verbosity, 2);
+}
+
+#[actix_web::test]
+async fn a_rerun_says_what_the_catalogue_says_otherwise_now() {
+    let gateway = Gateway::new();
+    assert_eq!(rerun(&gateway, failed(), "").await.0, 201);
+    assert_eq!(gateway.store.state().inserted.remove(0).changes, Some(Vec::new()));
+
+    let mut old = failed();
+    old.id = job_id(2);
+    old.parameters.timeout = Span::from_secs(30);
+    old.target = Target::parse("elsewhere").unwrap();
+    let gateway = Gateway::new();
+    // What is asked of this run is no change of the catalogue.
+    let body = r#"{"hosts": "failed", "check": true, "verbosity": 1}"#;
+    assert_eq!(rerun(&gateway, old, body).await.0, 201);
+    let changes = gateway.store.state().inserted.remove(0).changes.unwrap();
+    assert_eq!(
+        sentence(&changes),
+        "timeout 30s → 2m, target elsewhere → container/nginx"
+    );
+}
+
+#[actix_web::test]
+async fn a_rerun_of_a_rerun_takes_over_what_was_set_by_hand_and_not_what_was_asked_once() {
+    let gateway = Gateway::new();
+    let mut old = failed();
+    let overrides = Overrides {
+        vars: serde_json::Map::from_iter([("container".to_owned(), json!("db"))]),
+        limit: Some("web1,web2".parse().unwrap()),
+    };
+    old.parameters.vars.clone_from(&overrides.vars);
+    old.parameters.limit.clone_from(&overrides.limit);
+    let once = Once {
+        hosts: Some("web1".parse().unwrap()),
+        check: true,
+        verbosity: Some(2),
+    };
+    old.by_hand = Some(ByHand::apply(overrides, once, &mut old.parameters));
+    assert_eq!(old.parameters.limit.as_ref().unwrap().as_str(), "web1");
+    assert_eq!(rerun(&gateway, old, "").await.0, 201);
+    let new = gateway.store.state().inserted.remove(0);
+    assert_eq!(new.changes, Some(Vec::new()));
+    assert_eq!(new.parameters.vars["container"], "db");
+    assert_eq!(new.parameters.limit.unwrap().as_str(), "web1,web2");
+    assert_eq!((new.parameters.check, new.parameters.verbosity), (false, 0));
 }
 
 #[actix_web::test]
@@ -112,7 +162,7 @@ async fn failed_hosts_must_be_known() {
     };
     for (old, expected) in [
         (job(1, JobStatus::Canceled), "never ran"),
-        (with_recap(Recap::new()), "no host stats"),
+        (with_recap(Recap::new()), "ended hosts_failed without host stats"),
         (with_recap(stats("web1", 0)), "no host failed"),
         (with_recap(stats("all", 1)), "every host"),
     ] {

@@ -1,0 +1,62 @@
+//! What re-runs and manual jobs have in common: both are jobs that a person asks for.
+
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpResponse, web};
+
+use crate::domain::alert::Alert;
+use crate::domain::job::NewJob;
+use crate::domain::route::{Route, reached};
+use crate::domain::span::Span;
+use crate::http::App;
+use crate::http::api::find_job;
+use crate::http::problem::Problem;
+use crate::http::remediations::Remediations;
+use crate::http::views::JobView;
+
+/// How long a job may wait where no route says it.
+const EXPIRES: Span = Span::from_secs(3_600);
+
+/// How long a job is allowed to wait, and how long its alert has to resolve after it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) expires: Span,
+    pub(super) resolved_within: Option<Span>,
+}
+
+/// Of the job's own route as it is now. A job without one gets the verification, and nothing else, of the route by which
+/// its alert would reach the same playbook.
+pub(super) fn terms(catalogue: &dyn Remediations, playbook: &str, route: Option<&str>, alert: Option<&Alert>) -> Terms {
+    let verified_by = |route: Option<&Route>| route.and_then(|route| route.resolved_within);
+    match route {
+        Some(name) => {
+            let own = catalogue.routes().iter().find(|route| route.name == name);
+            Terms {
+                expires: own.map_or(EXPIRES, |route| route.expires),
+                resolved_within: verified_by(own),
+            }
+        }
+        None => {
+            let reached = alert.map_or_else(Vec::new, |alert| reached(catalogue.routes(), &alert.labels));
+            Terms {
+                expires: EXPIRES,
+                resolved_within: verified_by(reached.into_iter().find(|route| route.playbook == playbook)),
+            }
+        }
+    }
+}
+
+/// Makes the job, stores it and answers with it. `make` may read files.
+pub(super) async fn create(
+    app: &web::Data<App>,
+    make: impl FnOnce(&App) -> Result<NewJob, Problem> + Send + 'static,
+) -> Result<HttpResponse, Problem> {
+    let shared = web::Data::clone(app);
+    let made = web::block(move || make(&shared)).await;
+    let new = made.map_err(|_| Problem::internal())??;
+    let id = new.id;
+    app.store.insert_job(new).await?;
+    let job = find_job(app, id).await?;
+    Ok(HttpResponse::Created()
+        .insert_header((LOCATION, format!("/api/v1/jobs/{id}")))
+        .json(JobView::from(job)))
+}
