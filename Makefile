@@ -2,7 +2,11 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help deps venv tools build run demo test lint bench ci
+.PHONY: help deps venv tools build run demo test lint bench soak ci
+
+# How long `soak` kills, and which story it tells.
+CYCLES ?= 1000
+SEED ?= $(shell echo $$RANDOM)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +33,7 @@ demo: ## kill a real nginx and watch it being healed; KEEP=1 leaves all running
 
 test: deps ## run every test, also those against the real Prometheus, Alertmanager, nginx and Ansible
 	cargo test --locked
-	@if [ -d python ]; then .venv/bin/python -m unittest discover -s python -p 'test_*.py'; fi
+	@for env in .venvs/core-2.16 .venv; do $$env/bin/python -m unittest discover --start-directory python; done
 
 lint: deps tools ## formatting, lints, docs, dependencies, configurations
 	cargo fmt --check
@@ -40,8 +44,12 @@ lint: deps tools ## formatting, lints, docs, dependencies, configurations
 	@scripts/lint-peers
 	@scripts/advisories
 
-bench: venv ## measure against a baseline in the same run
-	cargo bench --locked --bench gateway
+bench: venv ## measure against a baseline in the same run; WHAT=effect measures only that
+	cargo bench --locked --bench gateway -- $(WHAT)
+
+soak: venv ## kill gateway, run hosts and warm interpreters at random; CYCLES=1000 SEED=random
+	CYCLES=$(CYCLES) SEED=$(SEED) cargo test --locked --test it -- --exact --nocapture \
+		chaos::every_promise_holds_after_many_kills_stops_and_starts
 
 ci: ## exactly what CI runs: lint and test
 	@$(MAKE) --no-print-directory lint

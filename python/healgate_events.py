@@ -5,13 +5,17 @@ files that $HEALGATE_SECRETS names are masked in every text.
 
 Ansible forks a process for each task on each host, and whatever is touched in between is copied page by page. So what
 comes once per host and task touches little: no encoder walks an event, and of a result only what is told is looked at.
+
+One file, as Ansible takes whatever lies beside a plugin for another one.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
+import sys
 import textwrap
 import time
 from json.encoder import encode_basestring
@@ -52,10 +56,14 @@ MAX_TASKS = 1000
 
 # What stands in the place of a secret, as in the log.
 MASK = "******"
+# What stands in the place of every text when a file with secrets cannot be read.
+UNTOLD = "(not told: a file with secrets cannot be read)"
 # A line of a file with several lines counts as a secret from here on.
 SECRET_LINE_BYTES = 4
 # A message may be JSON, with a text of JSON inside that has another.
 JSON_DEPTH = 3
+# From here on a text is coloured as a whole.
+LONG_TEXT = 64 << 10
 # More than a person reads: what lies behind it is cut before anything is looked for.
 LOOKED_AT = 64 << 10
 
@@ -90,9 +98,15 @@ class CallbackModule(CallbackBase):
             except OSError:
                 pass
         self._mask = Mask()
-        guarded(self._learn_secrets, os.environ.pop("HEALGATE_SECRETS", None))
+        try:
+            self._learn_secrets(os.environ.pop("HEALGATE_SECRETS", None))
+        except Exception:
+            self._mask = Untold()
         # Without a file, Ansible need not even call.
         self.disabled = self._fd is None
+        if self._fd is not None:
+            guarded(share_results, self)
+            guarded(colour_at_once)
 
     def _learn_secrets(self, files):
         if not files:
@@ -225,14 +239,11 @@ class Mask:
 
     @classmethod
     def of_files(cls, paths):
-        """Masks what these files say; one that cannot be read any more is passed over."""
+        """Masks what these files say."""
         secrets = set()
         for path in paths:
-            try:
-                with open(path, "rb") as file:
-                    content = file.read().decode("utf-8", "surrogateescape").strip()
-            except OSError:
-                continue
+            with open(path, "rb") as file:
+                content = file.read().decode("utf-8", "surrogateescape").strip()
             lines = (line.strip() for line in content.split("\n"))
             secrets.update(line for line in lines if len(line.encode("utf-8", "replace")) >= SECRET_LINE_BYTES)
             secrets.add(content)
@@ -289,6 +300,15 @@ class Mask:
         return "".join([*parts, text[position : max(position, end)]])
 
 
+class Untold(Mask):
+    """Where it cannot be learned what is secret, nothing is told."""
+
+    def text(self, text):
+        return UNTOLD
+
+    beginning = texts = text
+
+
 def json_forms(text):
     """The text inside JSON's quotes: with its characters as they are, and in pure ASCII."""
     return {json.dumps(text, ensure_ascii=ascii)[1:-1] for ascii in (False, True)}
@@ -301,6 +321,48 @@ def keep_lines_whole():
 
     if getattr(display, "textwrap", None) is textwrap:
         display.textwrap = SimpleNamespace(**{**vars(textwrap), "wrap": lambda text, *args, **kwargs: [text]})
+
+
+def share_results(reader):
+    """Ansible gives each callback plugin a copy of each result, for which it walks through all of it. This one changes
+    nothing, so what is in the copy can be the result's own. What is hidden is hidden as ever."""
+    from ansible.executor import task_result
+
+    kind = getattr(task_result, "_RawTaskResult", None)
+    if kind:
+        method, shared = "as_callback_task_result", task_result.CallbackTaskResult
+    else:
+        kind = shared = task_result.TaskResult
+        method = "clean_copy"
+    field = "_return_data" if hasattr(shared, "result") else "_result"
+    copy = getattr(kind, method)
+
+    def copy_or_share(result):
+        data = getattr(result, field)
+        task = result._task if hasattr(result, "_task") else result.task
+        is_open = task.no_log is False and not data.get("_ansible_no_log")
+        if is_open and sys._getframe(1).f_locals.get("callback_plugin") is reader:
+            host = result._host if hasattr(result, "_host") else result.host
+            fields = result._task_fields if hasattr(result, "_task_fields") else result.task_fields
+            return shared(host, task, data, fields)
+        return copy(result)
+
+    setattr(kind, method, copy_or_share)
+
+
+def colour_at_once():
+    """Ansible colours a text line by line. Of a long one, this makes the same by replacing the ends of lines."""
+    from ansible.utils import display
+
+    colour = display.stringc
+
+    def stringc(text, *args, **kwargs):
+        if len(text) < LONG_TEXT:
+            return colour(text, *args, **kwargs)
+        before, _, after = colour("\0", *args, **kwargs).partition("\0")
+        return before + text.replace("\n", f"{after}\n{before}") + after
+
+    display.stringc = stringc
 
 
 def since_boot():
@@ -425,8 +487,9 @@ def plain(value, left, depth=0):
             left[0] = min(left[0], -1)
             return "…"
         if isinstance(value, dict):
-            return {shown(key, left): plain(entry, left, depth + 1) for key, entry in value.items() if left[0] >= 0}
-        return [plain(entry, left, depth + 1) for entry in value if left[0] >= 0]
+            some = itertools.takewhile(lambda _: left[0] >= 0, value.items())
+            return {shown(key, left): plain(entry, left, depth + 1) for key, entry in some}
+        return [plain(entry, left, depth + 1) for entry in itertools.takewhile(lambda _: left[0] >= 0, value)]
     value = native(value)
     if value is None or isinstance(value, bool):
         return value

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import types
@@ -202,7 +203,7 @@ class Secrets(unittest.TestCase):
             paths.append(str(self.folder / f"secret{number}"))
             Path(paths[-1]).write_bytes(secret.encode() if isinstance(secret, str) else secret)
         os.environ["HEALGATE_EVENTS"] = str(self.folder / "events.jsonl")
-        os.environ["HEALGATE_SECRETS"] = json.dumps([*paths, "/nowhere/gone"])
+        os.environ["HEALGATE_SECRETS"] = json.dumps(paths)
         callback = plugin.CallbackModule()
         self.addCleanup(os.close, callback._fd)
         self.assertNotIn("HEALGATE_SECRETS", os.environ)
@@ -266,13 +267,80 @@ class Secrets(unittest.TestCase):
             kept = "".join(character for at, character in enumerate(text) if at not in covered)
             self.assertEqual(masked.replace(plugin.MASK, ""), kept)
 
-    def test_what_cannot_be_read_as_a_list_harms_nothing(self):
-        os.environ["HEALGATE_SECRETS"] = "nonsense"
-        os.environ["HEALGATE_EVENTS"] = str(self.folder / "events.jsonl")
-        callback = plugin.CallbackModule()
-        self.addCleanup(os.close, callback._fd)
-        callback.v2_runner_on_ok(result({"msg": "fine"}))
-        self.assertIn("fine", self.written())
+    def test_where_secrets_cannot_be_learned_no_text_is_told(self):
+        for files in ("nonsense", json.dumps(["/nowhere/gone"])):
+            os.environ["HEALGATE_SECRETS"] = files
+            os.environ["HEALGATE_EVENTS"] = str(self.folder / "events.jsonl")
+            callback = plugin.CallbackModule()
+            self.addCleanup(os.close, callback._fd)
+            told = {"msg": "hunter2", "diff": {"after": "hunter2"}, "results": [{"item": "hunter2", "msg": ["hunter2"]}]}
+            callback.v2_runner_on_ok(result(told, task(diff=True, loop=["a"], get_name=lambda: "hunter2")))
+            self.assertNotIn("hunter2", self.written())
+            last = json.loads(self.written().splitlines()[-1])
+            self.assertEqual((last["message"], last["status"]), (plugin.UNTOLD, "ok"))
+
+
+# In a process of its own, as the tests above do without Ansible. Prints what it finds as JSON.
+BESIDE_OTHERS = """
+import importlib.util, json, sys, types
+from ansible.executor import task_result
+from ansible.playbook.task import Task
+from ansible.utils import color, display
+
+spec = importlib.util.spec_from_file_location("healgate_events", sys.argv[1])
+plugin = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(plugin)
+color.ANSIBLE_COLOR = True
+as_ever = display.stringc
+ours = plugin.CallbackModule()
+is_new = hasattr(task_result, "_RawTaskResult")
+kind = task_result._RawTaskResult if is_new else task_result.TaskResult
+
+def given(callback_plugin, no_log=False, **data):
+    task = Task()
+    task.no_log = no_log
+    result = kind(types.SimpleNamespace(name="web1"), task, data, {})
+    raw = result._return_data if is_new else result._result
+    seen = result.as_callback_task_result() if is_new else result.clean_copy()
+    return raw, plugin.data_of(seen)
+
+def shares(*args, **more):
+    raw, seen = given(*args, msg=["a"], **more)
+    return seen.get("msg") is raw["msg"]
+
+text = "\\n".join(["a line"] * 20_000) + "\\n"
+print(json.dumps({
+    "ours": shares(ours),
+    "another's": shares(object()),
+    "hidden": [given(ours, **more)[1].get("msg") for more in ({"no_log": True, "msg": "s"}, {"_ansible_no_log": True, "msg": "s"})],
+    "untold": given(ours, no_log="{{ hide }}", _ansible_no_log=True, msg="s")[1].get("msg"),
+    "coloured": [display.stringc(text, name) == as_ever(text, name) for name in ("green", "bright red")],
+    "plain": display.stringc("x", "green") == as_ever("x", "green"),
+    "is ours": display.stringc is not as_ever,
+}))
+"""
+
+
+@unittest.skipUnless(Path(sys.executable).with_name("ansible-playbook").exists(), "this Python has no Ansible")
+class BesideOthers(unittest.TestCase):
+    def test_what_is_done_faster_is_the_same_for_everybody_else(self):
+        with tempfile.TemporaryDirectory() as folder:
+            environment = {**os.environ, "HEALGATE_EVENTS": str(Path(folder, "events")), "HOME": folder, "LC_ALL": "C.UTF-8"}
+            command = [sys.executable, "-c", BESIDE_OTHERS, str(Path(__file__).with_name("healgate_events.py"))]
+            done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(
+            json.loads(done.stdout),
+            {
+                "ours": True,
+                "another's": False,
+                "hidden": [None, None],
+                "untold": None,
+                "coloured": [True, True],
+                "plain": True,
+                "is ours": True,
+            },
+        )
 
 
 if __name__ == "__main__":

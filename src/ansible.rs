@@ -10,6 +10,7 @@ mod plugin;
 pub mod rundir;
 pub mod secrets;
 pub mod vars;
+mod warm;
 
 use std::fs::OpenOptions;
 use std::io;
@@ -18,13 +19,19 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
+
 pub use host::play::exec as exec_playbook;
-pub use host::run as run_host;
+pub use host::{Summons, run as run_host};
+pub use warm::{Limits as WarmLimits, Usage as WarmUsage};
 
 use crate::ansible::command::{Environment, Place, Playbooks};
-use crate::ansible::rundir::{RunDir, RunSpec, Runs, named};
+use crate::ansible::rundir::{RunDir, RunSpec, RunState, Runs, named};
 use crate::ansible::secrets::SecretFiles;
 use crate::ansible::vars::About;
+use crate::ansible::warm::request::Line;
+use crate::ansible::warm::{Attempted, Warm};
+use crate::domain::attempt::Start;
 use crate::domain::job::Job;
 use crate::domain::parameters::Parameters;
 
@@ -33,6 +40,9 @@ pub const GRACE: Duration = Duration::from_secs(10);
 
 /// How long a log may be.
 pub const LOG_CAP: u64 = 64 << 20;
+
+/// How often to look whether a host that closes its line has let go of its lock.
+const LOOK_AT_LOCK: Duration = Duration::from_millis(10);
 
 /// What runs need to know of the gateway's settings. Paths are absolute.
 #[derive(Clone, Debug)]
@@ -51,6 +61,8 @@ pub struct Settings {
     pub healgate: PathBuf,
     pub grace: Duration,
     pub log_cap: u64,
+    /// Nothing where every run is to start cold.
+    pub warm: Option<WarmLimits>,
 }
 
 /// Starts playbooks.
@@ -59,29 +71,65 @@ pub struct Ansible {
     settings: Settings,
     playbooks: Playbooks,
     runs: Runs,
+    warm: Warm,
 }
 
 /// The host of a run that this process started. Dropping it ends nothing.
 #[derive(Debug)]
 pub struct HostProcess {
-    child: tokio::process::Child,
+    end: End,
+    start: Option<Start>,
+}
+
+/// How a host's end is noticed.
+#[derive(Debug)]
+enum End {
+    /// It is a child of this process.
+    Child(tokio::process::Child),
+    /// An interpreter forked it: the line to it ends with it.
+    Line {
+        line: Option<tokio::net::UnixStream>,
+        pid: Option<u32>,
+        run: RunDir,
+    },
 }
 
 impl Ansible {
-    /// Puts the callback plugin where playbooks find it.
+    /// Puts the callback plugin where playbooks find it, and clears away what interpreters of an earlier process left.
     pub fn new(settings: Settings) -> io::Result<Self> {
         let playbooks = Playbooks {
             command: settings.command.clone(),
             config_file: settings.config_file.clone(),
             base: settings.base.clone(),
-            plugins: plugin::install(&settings.data_dir)?,
+            plugins: plugin::install(&settings.data_dir, plugin::EVENTS)?,
         };
         let runs = Runs::new(&settings.data_dir);
+        let interpreter = plugin::install(&settings.data_dir, plugin::WARM)?.join(plugin::WARM[0].0);
+        let warm = Warm::new(settings.warm, &settings.data_dir, interpreter, &settings.healgate)?;
         Ok(Self {
             settings,
             playbooks,
             runs,
+            warm,
         })
+    }
+
+    /// Has warm interpreters started in the background for playbooks with these environments of their own.
+    pub fn warm_up<'a>(&self, environments: impl IntoIterator<Item = &'a Environment>) {
+        let place = Place {
+            dir: &self.settings.data_dir,
+            marker: String::new(),
+        };
+        for own in environments {
+            let env = command::environment(&self.playbooks, own, &place, &self.settings.environment);
+            self.warm
+                .prepare_for(&self.playbooks.command, &env, &self.playbooks.base);
+        }
+    }
+
+    /// What warm interpreters take now.
+    pub fn warm_usage(&self) -> WarmUsage {
+        self.warm.usage()
     }
 
     /// The run directories.
@@ -121,7 +169,7 @@ impl Ansible {
             job: job.id,
             attempt,
             argv: command::argv(&self.playbooks, parameters, Some(&dir)),
-            env: command::environment(&self.playbooks, parameters, &place, &self.settings.environment),
+            env: command::environment(&self.playbooks, &parameters.env, &place, &self.settings.environment),
             secrets: SecretFiles::of(parameters, &self.settings.base),
             cwd: self.settings.base.clone(),
             vars: vars::yaml(&parameters.vars, job.alert.as_ref(), &about),
@@ -133,13 +181,29 @@ impl Ansible {
         })
     }
 
-    /// Starts the host of a prepared run. It outlives this process.
-    #[expect(clippy::disallowed_methods, reason = "the door to the run host")]
+    /// Starts the host of a prepared run, from a warm interpreter where that is possible. It outlives this process.
+    /// Blocks until it is known how the run starts.
     pub fn start(&self, run: &RunDir) -> io::Result<HostProcess> {
+        match self.warm.start(run, &run.order()?) {
+            Attempted::Begun(line, start) => Ok(HostProcess::at_line(line, start, run)),
+            Attempted::Cold(because) => self.start_cold(run, &because),
+            Attempted::Spent(because) => {
+                tracing::warn!(because, "a warm start has failed; the run starts cold");
+                self.start_cold(&self.runs.renew(run)?, &because)
+            }
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the door to the run host")]
+    fn start_cold(&self, run: &RunDir, because: &str) -> io::Result<HostProcess> {
+        let start = Start::cold(because);
         let log = host_log(run.path())?;
         let healgate = &self.settings.healgate;
         let child = tokio::process::Command::new(healgate)
+            .arg0("healgate")
             .arg("run-host")
+            .arg("--cold-because")
+            .arg(start.cold_because().unwrap_or_default())
             .arg("--ticket")
             .arg(run.order()?.ticket)
             .arg(run.path())
@@ -152,19 +216,60 @@ impl Ansible {
             .kill_on_drop(false)
             .spawn()
             .map_err(|error| named("start", healgate, &error))?;
-        Ok(HostProcess { child })
+        Ok(HostProcess {
+            end: End::Child(child),
+            start: Some(start),
+        })
     }
 }
 
 impl HostProcess {
+    fn at_line(line: Line, start: Option<Start>, run: &RunDir) -> Self {
+        let (pid, stream) = (line.host(), line.into_stream());
+        let stream = stream
+            .set_nonblocking(true)
+            .and_then(|()| tokio::net::UnixStream::from_std(stream));
+        if let Err(error) = &stream {
+            // The run is under way; its lock tells the end as well, only later.
+            tracing::warn!(%error, "failed to wait at the line to a run's host");
+        }
+        let end = End::Line {
+            line: stream.ok(),
+            pid,
+            run: run.clone(),
+        };
+        Self { end, start }
+    }
+
+    /// How the run starts, as far as its host has told; `None` for a host that ended before it could.
+    pub fn start(&self) -> Option<&Start> {
+        self.start.as_ref()
+    }
+
     /// The host's pid, until it was waited for.
     pub fn pid(&self) -> Option<u32> {
-        self.child.id()
+        match &self.end {
+            End::Child(child) => child.id(),
+            End::Line { pid, .. } => *pid,
+        }
     }
 
     /// Waits until the host is gone. Then `RunDir::state` says what became of the run.
     pub async fn wait(&mut self) -> io::Result<()> {
-        self.child.wait().await.map(drop)
+        match &mut self.end {
+            End::Child(child) => child.wait().await.map(drop),
+            End::Line { line, run, .. } => {
+                let mut nothing = [0; 64];
+                if let Some(line) = line {
+                    while matches!(line.read(&mut nothing).await, Ok(read) if read > 0) {}
+                }
+                // The line ends a moment before the lock is free.
+                while matches!(run.state(), Ok(RunState::Live)) {
+                    tokio::time::sleep(LOOK_AT_LOCK).await;
+                }
+                Ok(())
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 
-use crate::domain::attempt::{Attempt, AttemptKey, Ending, TaskResult};
+use crate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use crate::domain::decision::Decision;
 use crate::domain::ids::{Fingerprint, JobId, NotificationId};
 use crate::domain::job::{Job, JobEvent, NewJob};
@@ -104,8 +104,8 @@ pub trait Store: Send + Sync {
     /// Takes up to `free` jobs whose target is free, oldest first, for `worker`. Each starts a new attempt.
     async fn claim(&self, worker: &str, free: usize, now: Timestamp) -> Result<Vec<Claim>, StoreError>;
 
-    /// The attempt's run is under way.
-    async fn started(&self, key: AttemptKey, now: Timestamp) -> Result<(), StoreError>;
+    /// The attempt's run is under way. `start` is nothing where its host has not told yet.
+    async fn started(&self, key: AttemptKey, now: Timestamp, start: Option<Start>) -> Result<(), StoreError>;
 
     /// Gives back a claim whose run provably never began. A job that was asked to stop meanwhile ends `canceled`.
     async fn release(&self, key: AttemptKey, why: &str, now: Timestamp) -> Result<(), StoreError>;

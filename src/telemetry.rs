@@ -1,8 +1,9 @@
 //! What the gateway says about itself: metrics in Prometheus' text format, and its log. Never decides anything.
 
+use std::fmt;
 use std::io::IsTerminal;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -31,10 +32,11 @@ const SLOW: &[f64] = &[
 
 /// The families whose samples end in `_total`: the library names the family without it, as OpenMetrics does, the
 /// older text format names it with it.
-const COUNTERS: [&str; 3] = [
+const COUNTERS: [&str; 4] = [
     "healgate_notifications",
     "healgate_alert_decisions",
     "healgate_jobs_finished",
+    "healgate_runs_started",
 ];
 
 /// The content type of what [`Metrics::encode`] gives.
@@ -44,6 +46,18 @@ pub const METRICS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8
 #[derive(Clone, Debug)]
 pub struct Metrics {
     inner: Arc<Inner>,
+}
+
+/// How many warm interpreters there are, and how many bytes of memory they have.
+type ReadWarmUsage = dyn Fn() -> (u64, u64) + Send + Sync;
+
+/// Who knows that.
+struct WarmUsage(Box<ReadWarmUsage>);
+
+impl fmt::Debug for WarmUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WarmUsage")
+    }
 }
 
 #[derive(Debug)]
@@ -57,6 +71,10 @@ struct Inner {
     queue_wait: Histogram,
     time_to_heal: Family<RouteLabel, Histogram, Buckets>,
     worker_slots: Family<StateLabel, Gauge<u64, AtomicU64>>,
+    runs_started: Family<StartLabel, Counter>,
+    warm_interpreters: Gauge<u64, AtomicU64>,
+    warm_memory: Gauge<u64, AtomicU64>,
+    warm_usage: OnceLock<WarmUsage>,
     webhook_duration: Histogram,
     store_commit: Histogram,
 }
@@ -101,6 +119,11 @@ struct StateLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StartLabel {
+    start: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct VersionLabel {
     version: &'static str,
 }
@@ -134,6 +157,10 @@ impl Metrics {
             queue_wait: Buckets(SLOW).new_metric(),
             time_to_heal: Family::new_with_constructor(Buckets(SLOW)),
             worker_slots: Family::default(),
+            runs_started: Family::default(),
+            warm_interpreters: Gauge::default(),
+            warm_memory: Gauge::default(),
+            warm_usage: OnceLock::new(),
             webhook_duration: Buckets(QUICK).new_metric(),
             store_commit: Buckets(QUICK).new_metric(),
         };
@@ -145,6 +172,9 @@ impl Metrics {
                 sender: sender.as_str(),
             };
             drop(metrics.inner.notifications.get_or_create(&label));
+        }
+        for start in ["warm", "cold"] {
+            drop(metrics.inner.runs_started.get_or_create(&StartLabel { start }));
         }
         metrics
     }
@@ -209,6 +239,17 @@ impl Metrics {
         }
     }
 
+    /// A run has started.
+    pub fn run_started(&self, warm: bool) {
+        let start = if warm { "warm" } else { "cold" };
+        self.inner.runs_started.get_or_create(&StartLabel { start }).inc();
+    }
+
+    /// Has warm interpreters looked at whenever the metrics are read: how many, and their bytes of memory. Once.
+    pub fn watch_warm(&self, read: impl Fn() -> (u64, u64) + Send + Sync + 'static) {
+        let _already_watched = self.inner.warm_usage.set(WarmUsage(Box::new(read)));
+    }
+
     /// How long a webhook took from its first byte to its answer.
     pub fn webhook_duration(&self, took: Duration) {
         self.inner.webhook_duration.observe(took.as_secs_f64());
@@ -230,6 +271,11 @@ impl Metrics {
                 status: status.as_str(),
             };
             self.inner.jobs.get_or_create(&label).set(count);
+        }
+        if let Some(WarmUsage(read)) = self.inner.warm_usage.get() {
+            let (interpreters, bytes) = read();
+            self.inner.warm_interpreters.set(interpreters);
+            self.inner.warm_memory.set(bytes);
         }
         let mut open_metrics = String::new();
         // Writing into a String cannot fail.
@@ -256,6 +302,11 @@ impl Inner {
         let help = "From an episode's begin until it was healed";
         registry.register("healgate_time_to_heal_seconds", help, self.time_to_heal.clone());
         registry.register("healgate_worker_slots", "Slots by state", self.worker_slots.clone());
+        registry.register("healgate_runs_started", "Runs started", self.runs_started.clone());
+        let help = "Warm interpreters";
+        registry.register("healgate_warm_interpreters", help, self.warm_interpreters.clone());
+        let help = "Resident memory of warm interpreters";
+        registry.register("healgate_warm_memory_bytes", help, self.warm_memory.clone());
         let help = "From a webhook's first byte to its answer";
         registry.register("healgate_webhook_duration_seconds", help, self.webhook_duration.clone());
         let help = "How long commits to the database took";
@@ -322,6 +373,8 @@ mod tests {
         metrics.worker_slots(1, 3);
         metrics.webhook_duration(Duration::from_millis(4));
         metrics.store_commit(Duration::from_millis(1));
+        metrics.run_started(true);
+        metrics.watch_warm(|| (2, 119_000_000));
         let jobs = [StatusCount {
             status: JobStatus::Queued,
             count: 5,

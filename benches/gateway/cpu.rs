@@ -18,16 +18,24 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Puts that process into a new group; nothing where that is not allowed.
+    /// Puts that process and what it has started (a warm interpreter) into a new group; nothing where that is not allowed.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         PLACES.iter().find_map(|(place, file)| {
             let dir = Path::new(place).join(format!("healgate-bench-{pid}"));
             fs::create_dir(&dir).ok()?;
             let group = Self { dir, file };
-            fs::write(group.dir.join("cgroup.procs"), pid.to_string()).ok()?;
+            group.take(pid)?;
+            // What it starts from now on is in the group anyway.
+            for child in children(pid) {
+                group.take(child)?;
+            }
             group.seconds()?;
             Some(group)
         })
+    }
+
+    fn take(&self, pid: u32) -> Option<()> {
+        fs::write(self.dir.join("cgroup.procs"), pid.to_string()).ok()
     }
 
     /// Used so far.
@@ -38,6 +46,17 @@ impl Group {
             None => Some(text.trim().parse::<f64>().ok()? / 1e9),
         }
     }
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let lists = threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    let all: Vec<String> = lists.collect();
+    let pids = all.iter().flat_map(|list| list.split_whitespace());
+    pids.filter_map(|pid| pid.parse().ok()).collect()
 }
 
 impl Drop for Group {

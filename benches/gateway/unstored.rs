@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use healgate::domain::attempt::{Attempt, AttemptKey, Ending, TaskResult};
+use healgate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use healgate::domain::decision::Decision;
 use healgate::domain::ids::{Fingerprint, JobId, NotificationId};
 use healgate::domain::job::{Job, JobEvent, NewJob};
@@ -37,7 +37,7 @@ impl Store for Unstored {
         nothing_stored()
     }
 
-    async fn started(&self, _: AttemptKey, _: Timestamp) -> Result<(), StoreError> {
+    async fn started(&self, _: AttemptKey, _: Timestamp, _: Option<Start>) -> Result<(), StoreError> {
         nothing_stored()
     }
 

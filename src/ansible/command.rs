@@ -83,7 +83,8 @@ pub fn argv(playbooks: &Playbooks, parameters: &Parameters, run_dir: Option<&Pat
     if parameters.check {
         argv.push("--check".into());
     }
-    if parameters.diff {
+    // A check that does not say what would change is of little use.
+    if parameters.diff || parameters.check {
         argv.push("--diff".into());
     }
     if let Some(forks) = parameters.forks {
@@ -114,13 +115,8 @@ pub fn long_limit(parameters: &Parameters) -> Option<Vec<u8>> {
     (limit.len() > LIMIT_BYTES).then(|| limit.replace(',', "\n").into_bytes())
 }
 
-/// The environment of a run, from the gateway's own.
-pub fn environment(
-    playbooks: &Playbooks,
-    parameters: &Parameters,
-    place: &Place<'_>,
-    gateway: &Environment,
-) -> Environment {
+/// The environment of a run: the playbook's own, on top of what it gets from the gateway's.
+pub fn environment(playbooks: &Playbooks, own: &Environment, place: &Place<'_>, gateway: &Environment) -> Environment {
     let mut env: Environment = gateway
         .iter()
         .filter(|(name, _)| is_passed_on(name))
@@ -139,7 +135,7 @@ pub fn environment(
     if let Some(file) = &playbooks.config_file {
         set("ANSIBLE_CONFIG", text(file));
     }
-    let own = parameters.env.iter().filter(|(name, _)| !name.starts_with("HEALGATE"));
+    let own = own.iter().filter(|(name, _)| !name.starts_with("HEALGATE"));
     env.extend(own.map(|(name, value)| (name.clone(), value.clone())));
     add_callback(playbooks, &mut env);
     env.insert("HEALGATE_EVENTS".into(), text(&place.dir.join("events.jsonl")));
@@ -232,7 +228,7 @@ mod tests {
             .iter()
             .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
             .collect();
-        environment(&playbooks(), parameters, &place, &gateway)
+        environment(&playbooks(), &parameters.env, &place, &gateway)
     }
 
     #[test]

@@ -28,7 +28,8 @@ pub(crate) fn read(env: &Environment, base: &Path) -> Callbacks {
     parse(content, file.parent().unwrap_or(base))
 }
 
-fn find(env: &Environment, base: &Path) -> Option<PathBuf> {
+/// The file that Ansible would read, if there is one.
+pub(crate) fn find(env: &Environment, base: &Path) -> Option<PathBuf> {
     let mut candidates = Vec::new();
     if let Some(named) = env.get("ANSIBLE_CONFIG") {
         let path = base.join(expand_home(named, env));

@@ -7,11 +7,13 @@ mod output;
 pub(super) mod play;
 pub(super) mod stop;
 pub(super) mod tree;
+mod wake;
 pub(super) mod wakes;
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -21,12 +23,13 @@ use crate::ansible::host::mask::Mask;
 use crate::ansible::host::masters::dismiss;
 use crate::ansible::host::output::Output;
 use crate::ansible::host::play::Play;
-use crate::ansible::host::stop::Stopping;
+use crate::ansible::host::stop::{Stopping, end_remains};
+use crate::ansible::host::wake::Sleeper;
 use crate::ansible::host::wakes::{Wakes, Woken};
-use crate::ansible::rundir::{
-    How, Order, RunDir, Status, StatusFile, Stop, StopKind, lock_file, mark, names, try_lock,
-};
+use crate::ansible::rundir::{How, Order, RunDir, Status, StatusFile, Stop, StopKind, lock_file, names, try_lock};
+use crate::ansible::warm::request::tell_start;
 use crate::clock::Clock;
+use crate::domain::attempt::Start;
 use crate::domain::span::Span;
 use crate::domain::timestamp::Timestamp;
 
@@ -35,8 +38,27 @@ const LONGEST_WAIT: Duration = Duration::from_secs(365 * 86_400);
 /// How often to try to write the status on a disk that is full, a second apart.
 const STATUS_TRIES: u32 = 60;
 
+/// What a host is started with.
+#[derive(Clone, Copy, Debug)]
+pub struct Summons<'a> {
+    /// The run directory.
+    pub dir: &'a Path,
+    /// Must be the one in the directory's run.json.
+    pub ticket: &'a str,
+    /// A play that waits to be told what it is to become: the pid of a child of this process, which a warm interpreter
+    /// forked. Standard input is the link to it, standard output the line to the gateway.
+    pub play: Option<i32>,
+    /// Why there is none.
+    pub cold_because: &'a str,
+}
+
 /// Runs the playbook of that directory to its end. An error means that nothing was begun.
-pub fn run(dir: &Path, ticket: &str, clock: &dyn Clock) -> io::Result<()> {
+pub fn run(summons: &Summons<'_>, clock: &dyn Clock) -> io::Result<()> {
+    let Summons { dir, ticket, .. } = *summons;
+    let (sleeper, line) = match summons.play {
+        Some(play) => wake::take(play).map(|(sleeper, line)| (Some(sleeper), Some(line)))?,
+        None => (None, None),
+    };
     // Its own session: no signal from the gateway's terminal or group reaches a run. Fails only if it is one already.
     let _ = setsid();
     // What a task leaves behind becomes ours, so that a stop finds it.
@@ -44,13 +66,17 @@ pub fn run(dir: &Path, ticket: &str, clock: &dyn Clock) -> io::Result<()> {
     let run = RunDir::at(dir);
     let lock = lock_file(dir)?;
     let order = run.order()?;
+    if order.ticket != ticket {
+        // Another host is to have the run, and must not meet us at its lock, nor read what we say.
+        return Ok(());
+    }
     if !try_lock(&lock)? {
         return Err(io::Error::other(
             "another host has this run, or the gateway has given it up",
         ));
     }
     // A directory that was made anew has another lock: ours would guard nothing.
-    let is_current = fs::metadata(run.file("host.lock"))?.ino() == lock.metadata()?.ino() && order.ticket == ticket;
+    let is_current = fs::metadata(run.file("host.lock"))?.ino() == lock.metadata()?.ino();
     if !is_current || run.file("abandoned").exists() || run.file("status.json").exists() {
         return Err(io::Error::other("this run is over, or the gateway has given it up"));
     }
@@ -58,9 +84,17 @@ pub fn run(dir: &Path, ticket: &str, clock: &dyn Clock) -> io::Result<()> {
     let wakes = Wakes::new(dir)?;
     let status = match run.stop_requested()? {
         Some(stop) => not_begun(&run, &order, stop, clock.now()),
-        None => Host::supervise(run, order, wakes, clock),
+        None => {
+            let origin = Origin {
+                sleeper,
+                line: line.as_ref(),
+                cold_because: summons.cold_because,
+            };
+            Host::supervise((run, order), origin, wakes, clock)
+        }
     };
     publish(&reserved, &status)
+    // Here the line ends, and with it the gateway knows.
 }
 
 /// The disk may be full for a while: how a run ended is worth waiting for.
@@ -97,7 +131,15 @@ fn ended_at_once(how: How, stopped: Option<Stop>, now: Timestamp) -> Status {
         log_truncated: false,
         log_lost: 0,
         killed: Vec::new(),
+        start: None,
     }
+}
+
+/// Where the playbook may come from.
+struct Origin<'a> {
+    sleeper: Option<Sleeper>,
+    line: Option<&'a UnixStream>,
+    cold_because: &'a str,
 }
 
 /// A playbook under way.
@@ -108,19 +150,23 @@ struct Host<'a> {
     wakes: Wakes,
     output: Output,
     play: Play,
+    start: Start,
     deadline: Instant,
     ended: Option<How>,
     stopping: Option<Stopping>,
 }
 
 impl<'a> Host<'a> {
-    fn supervise(run: RunDir, order: Order, wakes: Wakes, clock: &'a dyn Clock) -> Status {
+    fn supervise((run, order): (RunDir, Order), origin: Origin<'_>, wakes: Wakes, clock: &'a dyn Clock) -> Status {
         let started_at = clock.now();
-        let (output, play) = match begin(&run, &order, started_at) {
+        let (output, play, start) = match begin(&run, &order, origin, started_at) {
             Ok(begun) => begun,
             Err(error) => {
                 let message = error.to_string();
-                return ended_at_once(How::StartFailed { message }, None, clock.now());
+                return Status {
+                    start: run.start(),
+                    ..ended_at_once(How::StartFailed { message }, None, clock.now())
+                };
             }
         };
         let now = Instant::now();
@@ -133,6 +179,7 @@ impl<'a> Host<'a> {
             wakes,
             output,
             play,
+            start,
             deadline,
             ended: None,
             stopping: None,
@@ -181,8 +228,7 @@ impl<'a> Host<'a> {
         } else {
             None
         };
-        match (&mut self.stopping, asked) {
-            (Some(stopping), Some(stop)) if stop.urgent => stopping.hurry(Instant::now()),
+        match (&self.stopping, asked) {
             (Some(_), _) => {}
             (None, Some(stop)) => self.stop(stop),
             (None, None) if woken.terminated => self.stop(self.own_stop(StopKind::Shutdown)),
@@ -196,7 +242,6 @@ impl<'a> Host<'a> {
             by: "healgate".to_owned(),
             kind,
             at: self.clock.now(),
-            urgent: false,
         }
     }
 
@@ -213,6 +258,10 @@ impl<'a> Host<'a> {
         if self.stopping.is_none() {
             dismiss(&self.order.sockets);
         }
+        let dead = match how {
+            How::Signaled { .. } if self.stopping.is_none() => end_remains(&self.run, &self.order, self.play.pid()),
+            _ => Vec::new(),
+        };
         self.play.copy_rest(&mut self.output);
         let (stopped, killed, lines) = match self.stopping {
             Some(stopping) => {
@@ -220,7 +269,11 @@ impl<'a> Host<'a> {
                 let (stop, killed) = stopping.into_parts();
                 (Some(stop), killed, lines)
             }
-            None => (None, Vec::new(), Vec::new()),
+            None if dead.is_empty() => (None, dead, Vec::new()),
+            None => {
+                let line = format!("ansible-playbook died; killed {}", names(&dead));
+                (None, dead, vec![line])
+            }
         };
         let totals = self.output.finish(&lines);
         Status {
@@ -232,19 +285,43 @@ impl<'a> Host<'a> {
             log_truncated: totals.truncated,
             log_lost: totals.lost,
             killed,
+            start: Some(self.start),
         }
     }
 }
 
 /// Everything that must be on disk before the playbook may begin, and then the playbook.
-fn begin(run: &RunDir, order: &Order, now: Timestamp) -> io::Result<(Output, Play)> {
+fn begin(run: &RunDir, order: &Order, origin: Origin<'_>, now: Timestamp) -> io::Result<(Output, Play, Start)> {
     let (env, secrets) = order.secrets.resolve(&order.env)?;
     let mask = Mask::new(&secrets.forms()).map_err(io::Error::other)?;
     let output = Output::create(run.path(), order.log_cap)?.masked(mask);
-    let started = serde_json::json!({ "started_at": now });
-    mark(run.path(), "started.json", started.to_string().as_bytes())?;
+    let mut because = origin.cold_because.to_owned();
+    if let Some(sleeper) = origin.sleeper {
+        match sleeper.prepare(order, &env) {
+            Ok(prepared) => {
+                run.may_begin(now, &Start::Warm)?;
+                match prepared.go() {
+                    Ok(play) => {
+                        tell(origin.line, &Start::Warm);
+                        return Ok((output, play, Start::Warm));
+                    }
+                    Err(why) => because = why,
+                }
+            }
+            Err(why) => because = why,
+        }
+    }
+    let start = Start::cold(&because);
+    run.may_begin(now, &start)?;
+    tell(origin.line, &start);
     let play = Play::start(order, &env)?;
-    Ok((output, play))
+    Ok((output, play, start))
+}
+
+fn tell(line: Option<&UnixStream>, start: &Start) {
+    if let Some(line) = line {
+        tell_start(line, start);
+    }
 }
 
 fn how_of(status: WaitStatus) -> How {

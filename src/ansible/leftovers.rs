@@ -44,8 +44,8 @@ impl RunDir {
     }
 }
 
-/// What carries this run's mark, and ssh's masters, with everything below it. A process that cleared its environment and lost its parent is
-/// not known as ours any more: without a host, time says nothing about a process.
+/// What carries this run's mark, and ssh's masters, with everything below it. A process that cleared its environment and
+/// lost its parent is not known as ours any more: without a host, time says nothing about a process.
 fn leftovers(marker: &str, masters: &Masters, progress: &Progress) -> Vec<Process> {
     let all = processes();
     let is_ours = |process: &Process| {

@@ -196,6 +196,7 @@ mod tests {
             log_truncated: false,
             log_lost: 0,
             killed: Vec::new(),
+            start: None,
         }
     }
 
@@ -283,7 +284,6 @@ mod tests {
                 by: "alice".into(),
                 kind,
                 at: Timestamp::from_micros(0),
-                urgent: false,
             }),
             ..status(How::Exited { code: 99 })
         };

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `run.json`, `vars.yml`, `limit` | gateway | what to start; `limit` only where it is too long for an argument |
 //! | `host.lock` | host | flocked for as long as the host lives |
-//! | `started.json` | host, holding the lock | from here on the playbook may have begun |
+//! | `started.json` | host, holding the lock | from here on the playbook may have begun; warm or cold, and why |
 //! | `output.log`, `events.jsonl` | host, callback plugin | what happens |
 //! | `stop.json` | gateway | end the run |
 //! | `status.json` | host, once | how it ended; everything else is complete |
@@ -13,6 +13,7 @@
 
 mod files;
 mod list;
+mod start;
 mod state;
 
 use std::fs::{self, DirBuilder, File};
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ansible::command::Environment;
 use crate::ansible::secrets::SecretFiles;
+use crate::domain::attempt::Start;
 use crate::domain::ids::JobId;
 use crate::domain::timestamp::Timestamp;
 
@@ -110,9 +112,6 @@ pub struct Stop {
     pub by: String,
     pub kind: StopKind,
     pub at: Timestamp,
-    /// Without any grace.
-    #[serde(default)]
-    pub urgent: bool,
 }
 
 /// How `ansible-playbook` ended.
@@ -156,6 +155,9 @@ pub struct Status {
     /// What had to be killed.
     #[serde(default)]
     pub killed: Vec<Killed>,
+    /// How it started; nothing if it never did.
+    #[serde(flatten)]
+    pub start: Option<Start>,
 }
 
 impl Runs {
@@ -271,7 +273,7 @@ impl RunDir {
     }
 
     /// Asks the host to end the run. It sees the request at once; one that is made before the run begins keeps it from
-    /// beginning. A second request changes nothing unless it is urgent.
+    /// beginning. A second request changes nothing.
     pub fn request_stop(&self, stop: &Stop) -> io::Result<()> {
         write_atomically(&self.path, "stop.json", &serde_json::to_vec(stop)?)
     }

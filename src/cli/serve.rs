@@ -120,10 +120,16 @@ impl Gateway {
         let store = SqliteStore::open(database, Arc::new(announce))
             .await
             .map_err(failed(format!("open the database {}", database.display())))?;
-        let ansible = Ansible::new(ansible_settings(&settings, environment)?).map_err(failed("prepare Ansible"))?;
+        let ansible = Ansible::new(ansible_settings(&settings, environment)).map_err(failed("prepare Ansible"))?;
+        let ansible = Arc::new(ansible);
+        let warm = Arc::clone(&ansible);
+        metrics.watch_warm(move || {
+            let usage = warm.warm_usage();
+            (usage.interpreters, usage.memory)
+        });
         let tools = Tools {
             store: Arc::new(store),
-            ansible: Arc::new(ansible),
+            ansible,
             live,
             clock: Arc::new(SystemClock),
             metrics,
@@ -218,18 +224,23 @@ async fn keep_alive(systemd: Arc<Systemd>, store: Arc<dyn Store>) {
     systemd.keep_alive(|| async { drop(store.probe().await) }).await;
 }
 
-fn ansible_settings(settings: &Settings, environment: Environment) -> Result<ansible::Settings, Failed> {
-    Ok(ansible::Settings {
+fn ansible_settings(settings: &Settings, environment: Environment) -> ansible::Settings {
+    ansible::Settings {
         command: settings.ansible.command.display().to_string(),
         config_file: settings.ansible.config_file.clone(),
         base: settings.base.clone(),
         data_dir: settings.data_dir.clone(),
         external_url: settings.server.external_url.clone(),
         environment,
-        healgate: std::env::current_exe().map_err(failed("find this program's own file"))?,
+        // The image that runs, whatever an upgrade has put in its file's place.
+        healgate: "/proc/self/exe".into(),
         grace: ansible::GRACE,
         log_cap: ansible::LOG_CAP,
-    })
+        warm: match settings.ansible.warm {
+            config::Warm::Auto => Some(ansible::WarmLimits::default()),
+            config::Warm::Never => None,
+        },
+    }
 }
 
 fn source(settings: &Settings) -> Source {

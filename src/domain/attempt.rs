@@ -85,6 +85,71 @@ pub struct Ending {
     pub finished_at: Timestamp,
     pub log_bytes: u64,
     pub log_truncated: bool,
+    /// As the run's own files have it; nothing if they do not.
+    pub start: Option<Start>,
+}
+
+/// Where an attempt's `ansible-playbook` came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenStart", into = "WrittenStart")]
+pub enum Start {
+    /// From a warm interpreter.
+    Warm,
+    /// It was executed anew; the sentence says why it was not warm.
+    Cold { because: String },
+}
+
+/// No longer reason is kept.
+const REASON_CHARS: usize = 500;
+
+impl Start {
+    /// A cold one, with the reason as a line of decent length: what a process has said last may be anything.
+    pub fn cold(because: &str) -> Self {
+        let line = because.split_whitespace().collect::<Vec<_>>().join(" ");
+        let because = line.chars().filter(|char| !char.is_control()).take(REASON_CHARS);
+        Self::Cold {
+            because: because.collect(),
+        }
+    }
+
+    pub fn is_warm(&self) -> bool {
+        matches!(self, Self::Warm)
+    }
+
+    /// Why it was not warm.
+    pub fn cold_because(&self) -> Option<&str> {
+        match self {
+            Self::Warm => None,
+            Self::Cold { because } => Some(because),
+        }
+    }
+}
+
+/// A start as JSON.
+#[derive(Serialize, Deserialize)]
+struct WrittenStart {
+    warm: bool,
+    cold_because: Option<String>,
+}
+
+impl From<WrittenStart> for Start {
+    fn from(written: WrittenStart) -> Self {
+        match written {
+            WrittenStart { warm: true, .. } => Self::Warm,
+            WrittenStart { cold_because, .. } => Self::Cold {
+                because: cold_because.unwrap_or_default(),
+            },
+        }
+    }
+}
+
+impl From<Start> for WrittenStart {
+    fn from(start: Start) -> Self {
+        Self {
+            warm: start.is_warm(),
+            cold_because: start.cold_because().map(str::to_owned),
+        }
+    }
 }
 
 /// An attempt as stored.
@@ -98,6 +163,8 @@ pub struct Attempt {
     pub finished_at: Option<Timestamp>,
     pub worker: String,
     pub warm: bool,
+    /// Why a run that started cold did not start warm, where that is known.
+    pub cold_because: Option<String>,
     pub log_bytes: u64,
     pub log_truncated: bool,
     pub recap: Recap,

@@ -19,9 +19,6 @@ use crate::http::views::AcceptedView;
 use crate::ingest;
 use crate::store::Received;
 
-/// A body beyond this is read on a thread of its own, so that other requests go on meanwhile.
-const LARGE_BODY: usize = 256 * 1024;
-
 /// Which alerts' playbooks are rendered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Render {
@@ -98,7 +95,6 @@ pub(crate) async fn prepare(
     render: Render,
 ) -> Result<(Received, Delivery), Problem> {
     let received_at = app.clock.now();
-    let is_large = body.len() > LARGE_BODY;
     let work = move || {
         let notification = ingest::alertmanager::parse(&body)?;
         let received = Received {
@@ -119,11 +115,8 @@ pub(crate) async fn prepare(
         }
         Ok((received, delivery))
     };
-    if is_large {
-        web::block(work).await.map_err(|_| Problem::internal())?
-    } else {
-        work()
-    }
+    // Besides what it computes, it looks at playbook files, and the disk that they are on may hang.
+    web::block(work).await.map_err(|_| Problem::internal())?
 }
 
 /// One alert with the routes that it reaches, and what they would run.

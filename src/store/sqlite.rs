@@ -23,7 +23,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::sqlite::SqlitePool;
 
-use crate::domain::attempt::{Attempt, AttemptKey, Ending, TaskResult};
+use crate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use crate::domain::decision::Decision;
 use crate::domain::ids::{Fingerprint, JobId, NotificationId};
 use crate::domain::job::{Job, JobEvent, NewJob};
@@ -115,8 +115,8 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn started(&self, key: AttemptKey, now: Timestamp) -> Result<(), StoreError> {
-        self.writer.write(claim::Started { key, now }).await
+    async fn started(&self, key: AttemptKey, now: Timestamp, start: Option<Start>) -> Result<(), StoreError> {
+        self.writer.write(claim::Started { key, now, start }).await
     }
 
     async fn release(&self, key: AttemptKey, why: &str, now: Timestamp) -> Result<(), StoreError> {

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::ansible::HostProcess;
 use crate::ansible::outcome::{TAIL_BYTES, judge};
@@ -35,7 +36,7 @@ const LEFTOVERS_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) enum Ends {
     /// Its host is a child of this process.
-    Child(HostProcess),
+    Child(Box<HostProcess>),
     /// Its host was started by an earlier process: its lock tells. Counts the looks in a row that failed.
     Lock { failed: u32 },
 }
@@ -51,18 +52,22 @@ pub(super) struct Followed {
 /// Follows until the run has ended and its end is stored, or until it is left to the next start.
 pub(super) async fn follow(tools: Tools, claim: Claim, mut run: Followed, parting: Parting) {
     let key = claim.key;
-    match to_the_end(&tools, key, &mut run, &parting).await {
-        Ok(Reached::End) => {}
-        Ok(Reached::Parting) => return,
-        Err(Lost) => {
-            tracing::error!("another claim owns this job; its run is stopped");
-            return abandon(&tools, &run.dir);
+    let ending = loop {
+        match to_the_end(&tools, key, &mut run, &parting).await {
+            Ok(Reached::End) => {}
+            Ok(Reached::Parting) => return,
+            Err(Lost) => {
+                tracing::error!("another claim owns this job; its run is stopped");
+                return abandon(&tools, &run.dir);
+            }
         }
-    }
-    let ending = match complete(&tools, &mut run).await {
-        Some(Ended::Judged(ending)) => ending,
-        Some(Ended::NeverBegan) => return release(&tools, key, &run.dir).await,
-        None => return abandon(&tools, &run.dir),
+        match complete(&tools, &mut run).await {
+            Some(Ended::Judged(ending)) => break ending,
+            Some(Ended::NeverBegan) => return release(&tools, key, &run.dir).await,
+            // What told its end was wrong, as when nothing could be read.
+            Some(Ended::NotYet) => run.ends = Ends::Lock { failed: 0 },
+            None => return abandon(&tools, &run.dir),
+        }
     };
     let took = ending.finished_at.since(started_at(&claim, &ending));
     tracing::info!(outcome = ending.outcome.as_str(), "ended");
@@ -82,31 +87,74 @@ enum Reached {
     Parting,
 }
 
+/// Watches over the run and moves what it says, side by side: however much that is, a stop is passed on at once.
 async fn to_the_end(tools: &Tools, key: AttemptKey, run: &mut Followed, parting: &Parting) -> Result<Reached, Lost> {
+    let over = CancellationToken::new();
+    let watching = async {
+        let reached = tokio::select! {
+            reached = watch(tools, key, (&mut run.ends, &run.dir), parting) => Ok(reached),
+            () = over.cancelled() => Err(Lost),
+        };
+        over.cancel();
+        reached
+    };
+    let moving = async {
+        let moved = keep_moving(tools, &mut run.tail, &over).await;
+        if moved.is_err() {
+            over.cancel();
+        }
+        moved
+    };
+    let (reached, moved) = tokio::join!(watching, moving);
+    moved?;
+    let reached = reached?;
+    if matches!(reached, Reached::Parting) {
+        advance(tools, &mut run.tail).await?;
+    }
+    Ok(reached)
+}
+
+async fn watch(tools: &Tools, key: AttemptKey, (ends, dir): (&mut Ends, &RunDir), parting: &Parting) -> Reached {
     let stop = tools.live.stop_signal(key.job);
     // Begins with a look: a stop may have been asked for before the signal was registered.
     let mut stops = Stops::new();
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopping = false;
-    let mut not_before = Instant::now();
     loop {
         tokio::select! {
-            () = has_ended(&mut run.ends, &run.dir) => return Ok(Reached::End),
+            () = has_ended(ends, dir) => return Reached::End,
             _ = look.tick() => {}
             () = stop.asked() => stops.asked(),
-            () = parting.leave.cancelled() => {
-                advance(tools, run).await?;
-                return Ok(Reached::Parting);
-            }
+            () = parting.leave.cancelled() => return Reached::Parting,
             () = parting.stop.cancelled(), if !stopping => {
                 stopping = true;
                 stops.shutdown();
             }
         }
-        stops.pass_on(tools, key, &run.dir).await;
-        if Instant::now() >= not_before && !advance(tools, run).await? {
-            not_before = Instant::now() + PAUSE_AFTER_FAILURE;
+        stops.pass_on(tools, key, dir).await;
+    }
+}
+
+/// Moves what there is, again and again. Never interrupted within a piece, as the store may have taken it.
+async fn keep_moving(tools: &Tools, tail: &mut Tail, over: &CancellationToken) -> Result<(), Lost> {
+    let mut pause = Duration::ZERO;
+    loop {
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = over.cancelled() => return Ok(()),
+        }
+        pause = LOOK;
+        loop {
+            match advance_a_piece(tools, tail).await? {
+                Some(true) if over.is_cancelled() => return Ok(()),
+                Some(true) => {}
+                Some(false) => break,
+                None => {
+                    pause = PAUSE_AFTER_FAILURE;
+                    break;
+                }
+            }
         }
     }
 }
@@ -130,15 +178,21 @@ async fn has_ended(ends: &mut Ends, dir: &RunDir) {
     }
 }
 
-/// Whether the store took all that there was.
-async fn advance(tools: &Tools, run: &mut Followed) -> Result<bool, Lost> {
-    match run.tail.advance(tools.store.as_ref()).await {
-        Ok(()) => Ok(true),
+/// Moves all that there is, unless the store does not take it.
+async fn advance(tools: &Tools, tail: &mut Tail) -> Result<(), Lost> {
+    while advance_a_piece(tools, tail).await? == Some(true) {}
+    Ok(())
+}
+
+/// Whether there may be more; nothing if the store did not take it.
+async fn advance_a_piece(tools: &Tools, tail: &mut Tail) -> Result<Option<bool>, Lost> {
+    match tail.advance_a_piece(tools.store.as_ref()).await {
+        Ok(more) => Ok(Some(more)),
         Err(TailError::Store(StoreError::LostClaim(_))) => Err(Lost),
         Err(error) => {
             // Nothing is lost: the run's files keep it until the store takes it.
             tracing::warn!(%error, "failed to store a run's output; trying again");
-            Ok(false)
+            Ok(None)
         }
     }
 }
@@ -162,6 +216,7 @@ pub(super) async fn give_up(tools: &Tools, key: AttemptKey) {
         finished_at: tools.clock.now(),
         log_bytes: 0,
         log_truncated: true,
+        start: dir.start(),
     };
     if finish(tools, key, ending).await {
         remove(&dir);
@@ -173,6 +228,8 @@ enum Ended {
     Judged(Ending),
     /// Its host died before it could begin anything.
     NeverBegan,
+    /// Its host lives.
+    NotYet,
 }
 
 /// Moves the rest into the store, however long that takes, and judges. Nothing if the claim is lost.
@@ -215,6 +272,7 @@ async fn judged(tools: &Tools, run: &Followed) -> Ended {
         finished_at: tools.clock.now(),
         log_bytes: run.tail.log_bytes(),
         log_truncated: false,
+        start: run.dir.start(),
     };
     match state(&run.dir).await {
         Some(RunState::Ended(status)) => {
@@ -222,14 +280,19 @@ async fn judged(tools: &Tools, run: &Followed) -> Ended {
             ending.exit_code = status.exit_code();
             ending.finished_at = status.finished_at;
             ending.log_truncated = status.log_truncated;
+            ending.start = status.start.or(ending.start);
         }
         Some(RunState::NeverStarted) => {
-            let Some(why) = run.dir.host_error() else {
+            // What it said is stored, and a job that is given back has no place for it.
+            let silent = run.tail.is_empty();
+            let spoke = || (!silent).then(|| "the run's host died before the run began".to_owned());
+            let Some(why) = run.dir.host_error().or_else(spoke) else {
                 return Ended::NeverBegan;
             };
             (ending.outcome, ending.message) = (Outcome::StartFailed, Some(why));
         }
-        Some(RunState::Vanished | RunState::Live) | None => {
+        Some(RunState::Live) => return Ended::NotYet,
+        Some(RunState::Vanished) | None => {
             let killed = end_leftovers(&run.dir).await;
             (ending.outcome, ending.message) = judge(None, summary, &tail);
             if let (Some(message), false) = (&mut ending.message, killed.is_empty()) {

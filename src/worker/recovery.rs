@@ -69,7 +69,8 @@ async fn take_up_one(tools: &Tools, run: ActiveRun) -> Result<Option<(Claim, Fol
     let state = look(&dir).await;
     tracing::info!(job.id = %key.job, attempt.number = key.number, ?state, "took up a run");
     // What a host says that was stopped before it began may be stored already; then there is something to tell.
-    if matches!(state, Ok(RunState::NeverStarted)) && log_bytes == 0 && tasks == 0 {
+    let tail = Tail::new(key, dir.clone(), log_bytes, tasks);
+    if matches!(state, Ok(RunState::NeverStarted)) && tail.is_empty() {
         let why = "the gateway stopped before the run began; back in the queue";
         // First, as the next claim's directory will have the same name.
         remove(&dir);
@@ -80,7 +81,6 @@ async fn take_up_one(tools: &Tools, run: ActiveRun) -> Result<Option<(Claim, Fol
             Err(error) => return Err(error),
         }
     }
-    let tail = Tail::new(key, dir.clone(), log_bytes, tasks);
     let followed = Followed {
         dir,
         tail,

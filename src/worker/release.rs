@@ -65,5 +65,6 @@ pub(super) fn start_failed(tools: &Tools, message: String) -> Ending {
         finished_at: tools.clock.now(),
         log_bytes: 0,
         log_truncated: false,
+        start: None,
     }
 }

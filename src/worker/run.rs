@@ -4,6 +4,7 @@ use tracing::Instrument;
 
 use crate::ansible::HostProcess;
 use crate::ansible::rundir::RunDir;
+use crate::domain::attempt::Start;
 use crate::store::{Claim, StoreError};
 use crate::worker::follow::{self, Ends, finish};
 use crate::worker::release;
@@ -23,8 +24,13 @@ async fn run_in_span(tools: Tools, claim: Claim, parting: Parting) {
         Ok(started) => started,
         Err(message) => return start_failed(&tools, &claim, message).await,
     };
-    match tools.store.started(key, tools.clock.now()).await {
-        Ok(()) => tracing::info!(playbook = claim.job.playbook, "started"),
+    let begun = host.start().cloned();
+    let warm = begun.as_ref().map(Start::is_warm);
+    if let Some(warm) = warm {
+        tools.metrics.run_started(warm);
+    }
+    match tools.store.started(key, tools.clock.now(), begun).await {
+        Ok(()) => tracing::info!(playbook = claim.job.playbook, warm, "started"),
         Err(StoreError::LostClaim(_)) => {
             tracing::error!("another claim owns this job; its run is stopped");
             follow::abandon(&tools, &dir);
@@ -40,7 +46,7 @@ async fn run_in_span(tools: Tools, claim: Claim, parting: Parting) {
         follow::Followed {
             dir,
             tail,
-            ends: Ends::Child(host),
+            ends: Ends::Child(Box::new(host)),
         },
         parting,
     )

@@ -79,7 +79,6 @@ pub(super) fn request_stop(tools: &Tools, dir: &RunDir, by: &str, kind: StopKind
         by: by.to_owned(),
         kind,
         at: tools.clock.now(),
-        urgent: false,
     };
     let requested = dir.request_stop(&stop);
     if let Err(error) = &requested {

@@ -59,6 +59,11 @@ impl Tail {
         self.events.summary()
     }
 
+    /// Whether there has been nothing to move so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.log_bytes == 0 && self.tasks == 0
+    }
+
     /// How much of the log is stored.
     pub(super) fn log_bytes(&self) -> u64 {
         self.log_bytes
@@ -66,8 +71,17 @@ impl Tail {
 
     /// Moves all that there is.
     pub(super) async fn advance(&mut self, store: &dyn Store) -> Result<(), TailError> {
-        self.advance_log(store).await?;
-        self.advance_tasks(store).await
+        while self.advance_a_piece(store).await? {}
+        Ok(())
+    }
+
+    /// Moves a block of the log, or once there is none, what else was told. Whether there may be more.
+    pub(super) async fn advance_a_piece(&mut self, store: &dyn Store) -> Result<bool, TailError> {
+        if self.advance_log(store).await? {
+            return Ok(true);
+        }
+        self.advance_tasks(store).await?;
+        Ok(false)
     }
 
     /// Seals what is left, once the run has ended and all was moved.
@@ -78,22 +92,22 @@ impl Tail {
         Ok(())
     }
 
-    async fn advance_log(&mut self, store: &dyn Store) -> Result<(), TailError> {
-        loop {
-            let room = BLOCK - self.log_bytes % BLOCK;
-            let bytes = self
-                .dir
-                .read_output(self.log_bytes, usize::try_from(room).unwrap_or(usize::MAX))?;
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            let length = bytes.len() as u64;
-            store.append_log(self.key, self.log_bytes, bytes).await?;
-            self.log_bytes += length;
-            if self.log_bytes - self.sealed == BLOCK {
-                self.seal(store, self.log_bytes).await?;
-            }
+    /// Whether there was something to move.
+    async fn advance_log(&mut self, store: &dyn Store) -> Result<bool, TailError> {
+        let room = BLOCK - self.log_bytes % BLOCK;
+        let bytes = self
+            .dir
+            .read_output(self.log_bytes, usize::try_from(room).unwrap_or(usize::MAX))?;
+        if bytes.is_empty() {
+            return Ok(false);
         }
+        let length = bytes.len() as u64;
+        store.append_log(self.key, self.log_bytes, bytes).await?;
+        self.log_bytes += length;
+        if self.log_bytes - self.sealed == BLOCK {
+            self.seal(store, self.log_bytes).await?;
+        }
+        Ok(true)
     }
 
     async fn seal(&mut self, store: &dyn Store, end: u64) -> Result<(), TailError> {

@@ -25,7 +25,7 @@ fn install(folder: &Folder) -> PathBuf {
 
 fn hosts(folder: &Folder) -> Vec<i32> {
     let processes = folder.processes().into_iter();
-    let hosts = processes.filter(|(_, command)| command.contains("run-host --ticket"));
+    let hosts = processes.filter(|(_, command)| command.contains("run-host --cold-because"));
     hosts.map(|(pid, _)| pid).collect()
 }
 

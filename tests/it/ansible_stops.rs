@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use healgate::ansible::rundir::RunState;
 use healgate::domain::attempt::Outcome;
 
-use crate::runs::{World, cores, kill, lives, pid_in};
+use crate::runs::{Run, World, cores, kill, lives, pid_in};
+use crate::warm_runs::children_of;
 
 const HEADER: &str = "- hosts: all\n  gather_facts: false\n  tasks:\n";
 
@@ -27,8 +28,44 @@ const RESISTING: &str = r#"
         while :; do sleep 1; done
 "#;
 
+/// Stops a run of that world in the middle of it.
+pub(crate) async fn stop_is_complete(world: &World, check: impl FnOnce(&Run)) {
+    let run = world.play(RESISTING, |_| {});
+    check(&run);
+    let mut doomed = Vec::new();
+    for name in ["deaf", "away", "orphan", "bare"] {
+        doomed.push(pid_in(&world.path(name)).await);
+    }
+    let asked = Instant::now();
+    run.stop();
+    let ended = run.end().await;
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    assert_eq!(ended.outcome, Outcome::Canceled);
+    for (name, pid) in ["deaf", "away", "orphan", "bare"].iter().zip(doomed) {
+        assert!(!lives(pid), "{name} lives\n{}", ended.log);
+    }
+    for name in ["daemon", "bare_daemon"] {
+        let pid = pid_in(&world.path(name)).await;
+        assert!(lives(pid), "the stop killed {name}\n{}", ended.log);
+        kill(pid);
+    }
+    let text = &ended.log;
+    assert!(
+        text.contains("healgate: stopped by alice (cancel)") && text.contains("healgate: killed"),
+        "{text}"
+    );
+}
+
 #[tokio::test]
 async fn a_stop_ends_all_that_unfinished_tasks_began_and_spares_what_ended_ones_left() {
+    for core in cores() {
+        stop_is_complete(&World::new(&core), |_| {}).await;
+    }
+}
+
+/// As the kernel does when memory is short.
+#[tokio::test]
+async fn what_unfinished_tasks_began_ends_with_a_playbook_that_is_killed() {
     for core in cores() {
         let world = World::new(&core);
         let run = world.play(RESISTING, |_| {});
@@ -36,27 +73,24 @@ async fn a_stop_ends_all_that_unfinished_tasks_began_and_spares_what_ended_ones_
         for name in ["deaf", "away", "orphan", "bare"] {
             doomed.push(pid_in(&world.path(name)).await);
         }
-        let asked = Instant::now();
-        run.stop();
+        let started = children_of(world.hosts(&run.dir)[0]);
+        let commands = |pid: &&i32| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let play = started.iter().find(|pid| commands(pid).contains("-playbook")).unwrap();
+        kill(*play);
         let ended = run.end().await;
-        assert!(
-            asked.elapsed() < Duration::from_secs(4),
-            "{core}: {:?}",
-            asked.elapsed()
-        );
-        assert_eq!(ended.outcome, Outcome::Canceled);
-        for (name, pid) in ["deaf", "away", "orphan", "bare"].iter().zip(doomed) {
-            assert!(!lives(pid), "{core}: {name} lives\n{}", ended.log);
+        assert_eq!(ended.status.how, healgate::ansible::rundir::How::Signaled { signal: 9 });
+        for pid in doomed {
+            assert!(!lives(pid), "{}", ended.log);
         }
         for name in ["daemon", "bare_daemon"] {
             let pid = pid_in(&world.path(name)).await;
-            assert!(lives(pid), "{core}: the stop killed {name}\n{}", ended.log);
+            assert!(lives(pid), "{name} was killed\n{}", ended.log);
             kill(pid);
         }
-        let text = &ended.log;
         assert!(
-            text.contains("healgate: stopped by alice (cancel)") && text.contains("healgate: killed"),
-            "{text}"
+            ended.log.contains("healgate: ansible-playbook died; killed "),
+            "{}",
+            ended.log
         );
     }
 }

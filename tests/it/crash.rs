@@ -170,6 +170,50 @@ async fn silent_run(folder: &Folder, gateway: &Gateway) -> (String, PathBuf) {
     (job, dir)
 }
 
+/// Waits until the playbook works, and kills its host as if that had not begun it yet.
+async fn dies_before_it_begins(folder: &Folder, job: &str) {
+    let works = folder.path("works");
+    until("the playbook works", || async { works.exists().then_some(()) }).await;
+    std::fs::remove_file(works).unwrap();
+    std::fs::remove_file(folder.path(&format!("var/runs/{job}/1/started.json"))).unwrap();
+    kill_runs(folder, "run-host");
+}
+
+#[tokio::test]
+async fn a_host_that_dies_before_it_begins_gives_its_job_back_but_not_for_ever() {
+    let folder = Folder::new();
+    let gateway = Gateway::start(&folder).await;
+    let (job, _) = silent_run(&folder, &gateway).await;
+    dies_before_it_begins(&folder, &job).await;
+    until("it works again", || async {
+        folder.path("works").exists().then_some(())
+    })
+    .await;
+    folder.write("go", "");
+    let ended = gateway.until_finished(&job).await;
+    assert_eq!(ended["reason"], "unverified", "{ended:#}");
+    assert_eq!(ended["attempts"].as_array().unwrap().len(), 1);
+    let events = gateway.get(&format!("/api/v1/jobs/{job}/events")).await;
+    let events = events["items"].as_array().unwrap();
+    assert_eq!(events.iter().filter(|event| event["event"] == "released").count(), 1);
+
+    for name in ["go", "works"] {
+        std::fs::remove_file(folder.path(name)).unwrap();
+    }
+    let job = gateway.queue(firing("Down", "f2")).await;
+    for _ in 0..3 {
+        dies_before_it_begins(&folder, &job).await;
+    }
+    let ended = gateway.until_finished(&job).await;
+    assert_eq!(ended["reason"], "start_failed");
+    let message = ended["attempts"][0]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("the run's host died before the run began, 3 times"),
+        "{message}"
+    );
+    assert!(!folder.path("works").exists(), "it was tried once more");
+}
+
 /// Kills the folder's processes with that in their command.
 fn kill_runs(folder: &Folder, with: &str) {
     let processes = folder.processes().into_iter();

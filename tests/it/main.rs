@@ -41,3 +41,8 @@ mod stopping;
 mod store;
 mod support;
 mod tidy;
+mod warm_changes;
+mod warm_equality;
+mod warm_faults;
+mod warm_gateway;
+mod warm_runs;

@@ -166,7 +166,6 @@ async fn a_run_that_is_stopped_before_it_begins_never_begins() {
         by: "alice".into(),
         kind: StopKind::Cancel,
         at: healgate::domain::timestamp::Timestamp::from_micros(0),
-        urgent: false,
     };
     dir.request_stop(&stop).unwrap();
     let ended = host(dir).end().await;

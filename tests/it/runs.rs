@@ -9,7 +9,7 @@ use std::time::Duration;
 use healgate::ansible::events::EventReader;
 use healgate::ansible::outcome::{TAIL_BYTES, judge};
 use healgate::ansible::rundir::{RunDir, RunSpec, RunState, Status, Stop, StopKind};
-use healgate::ansible::{Ansible, HostProcess, Settings};
+use healgate::ansible::{Ansible, HostProcess, Settings, WarmLimits};
 use healgate::clock::{Clock, Ids, SystemClock};
 use healgate::domain::alert::Alert;
 use healgate::domain::attempt::{Outcome, TaskResult};
@@ -18,6 +18,7 @@ use healgate::domain::job::{Job, JobStatus, Trigger};
 use healgate::domain::parameters::Parameters;
 
 use crate::support::wait::until;
+use crate::warm_runs::children_of;
 
 /// No test waits longer for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
@@ -93,11 +94,20 @@ impl World {
         Self::with_grace(command, Duration::from_secs(2))
     }
 
+    pub(crate) fn with_grace(command: &str, grace: Duration) -> Self {
+        Self::with(command, grace, None)
+    }
+
+    /// With warm starts.
+    pub(crate) fn warm(command: &str) -> Self {
+        Self::with(command, Duration::from_secs(2), Some(WarmLimits::default()))
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "playbooks of a test get the PATH and the HOME of the test"
     )]
-    pub(crate) fn with_grace(command: &str, grace: Duration) -> Self {
+    pub(crate) fn with(command: &str, grace: Duration, warm: Option<WarmLimits>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("hosts"), "localhost ansible_connection=local\n").unwrap();
         let environment = ["PATH", "HOME"].into_iter().filter_map(|name| {
@@ -114,9 +124,64 @@ impl World {
             healgate: healgate(dir.path()),
             grace,
             log_cap: 1 << 20,
+            warm,
         })
         .unwrap();
         Self { dir, ansible }
+    }
+
+    /// The warm interpreter of this world, if there is one: not what it has forked.
+    pub(crate) fn interpreter(&self) -> Option<i32> {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let folder = self.dir.path().display().to_string();
+        children_of(own).into_iter().find(|pid| {
+            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let command = String::from_utf8_lossy(&command).into_owned();
+            command.contains(&folder) && command.contains("healgate_warm.py")
+        })
+    }
+
+    /// Every process that carries the mark of that run.
+    pub(crate) fn marked(&self, run: &RunDir) -> Vec<i32> {
+        let name = run.path().strip_prefix(self.path("var/runs")).unwrap().display();
+        let mark = format!("HEALGATE_RUN={name}");
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        pids.filter(|pid| {
+            let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environ.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes())
+        })
+        .collect()
+    }
+
+    /// The hosts of that run.
+    pub(crate) fn hosts(&self, run: &RunDir) -> Vec<i32> {
+        let dir = run.path().display().to_string();
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        pids.filter(|pid| {
+            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let command = String::from_utf8_lossy(&command).into_owned();
+            command.contains("run-host") && command.contains(&dir)
+        })
+        .collect()
+    }
+
+    /// An executable file of that content.
+    pub(crate) fn executable(&self, name: &str, content: &str) -> String {
+        self.write(name, content);
+        fs::set_permissions(self.path(name), PermissionsExt::from_mode(0o755)).unwrap();
+        self.path(name).to_string_lossy().into_owned()
+    }
+
+    /// Waits until an interpreter is ready for runs whose playbooks have that environment of their own.
+    pub(crate) async fn until_warm(&self, own: &BTreeMap<String, String>) {
+        let before = self.ansible.warm_usage().interpreters;
+        self.ansible.warm_up([own]);
+        eventually("a warm interpreter", || {
+            (self.ansible.warm_usage().interpreters > before).then_some(())
+        })
+        .await;
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -232,7 +297,6 @@ impl Run {
             by: "alice".into(),
             kind: StopKind::Cancel,
             at: SystemClock.now(),
-            urgent: false,
         };
         self.dir.request_stop(&stop).unwrap();
     }

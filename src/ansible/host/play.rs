@@ -38,12 +38,7 @@ impl Play {
     /// between fork and exec. The error names the command.
     #[expect(clippy::disallowed_methods, reason = "the door to the playbook")]
     pub(super) fn start(order: &Order, env: &Environment) -> io::Result<Self> {
-        let (output, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-        // Only our end: Ansible refuses to write to what does not block.
-        let flags = rustix::fs::fcntl_getfl(&output)?;
-        rustix::fs::fcntl_setfl(&output, flags | OFlags::NONBLOCK)?;
-        // More than an unprivileged user may have is refused, and the usual size will do.
-        let _ = fcntl_setpipe_size(&output, PIPE_BYTES);
+        let (output, writer) = output_pipe()?;
         let (report, reporter) = pipe_with(PipeFlags::CLOEXEC)?;
         // This way also where an upgrade has replaced the binary.
         let mut command = Command::new("/proc/self/exe");
@@ -70,11 +65,16 @@ impl Play {
         if !failure.is_empty() {
             return Err(io::Error::other(failure));
         }
-        Ok(Self {
-            pid: Pid::from_child(&child),
+        Ok(Self::under_way(Pid::from_child(&child), output))
+    }
+
+    /// One that has begun, with our end of its pipe.
+    pub(super) fn under_way(pid: Pid, output: OwnedFd) -> Self {
+        Self {
+            pid,
             output: Some(output),
             buffer: vec![0; READ_BYTES],
-        })
+        }
     }
 
     pub(super) fn pid(&self) -> Pid {
@@ -116,6 +116,17 @@ impl Play {
             }
         }
     }
+}
+
+/// Our end of the pipe for a play's output, and the play's.
+pub(super) fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (output, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    // Only our end: Ansible refuses to write to what does not block.
+    let flags = rustix::fs::fcntl_getfl(&output)?;
+    rustix::fs::fcntl_setfl(&output, flags | OFlags::NONBLOCK)?;
+    // More than an unprivileged user may have is refused, and the usual size will do.
+    let _ = fcntl_setpipe_size(&output, PIPE_BYTES);
+    Ok((output, writer))
 }
 
 /// Becomes the playbook: asks to get a signal when the host dies, and executes the command. Standard input is where a
@@ -166,7 +177,7 @@ fn become_playbook(host: i32, argv: &[OsString]) -> io::Error {
 
 /// A gateway that was started in the background by a shell ignores SIGINT, and so would Ansible and every service that
 /// it starts. A signal with a handler gets its default action back when a program is executed; so give it one.
-fn reset_ignored_signals() -> io::Result<()> {
+pub(in crate::ansible) fn reset_ignored_signals() -> io::Result<()> {
     let status = fs::read_to_string("/proc/self/status")?;
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = mask

@@ -1,6 +1,6 @@
 //! Ends a run: Ansible first and politely, then all that its unfinished tasks began. Spares what ended tasks left.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use rustix::process::{
@@ -10,6 +10,7 @@ use rustix::process::{
 use crate::ansible::events::{EventReader, Progress};
 use crate::ansible::host::raw;
 use crate::ansible::host::tree::{Doomed, Identity, Process};
+use crate::ansible::host::wakes::pause;
 use crate::ansible::rundir::{Killed, Order, RunDir, Stop};
 
 /// How often to look while there is still time, and when there is none.
@@ -27,6 +28,9 @@ const LAST_CHANCE: Duration = Duration::from_secs(1);
 /// row must find none: the kernel's list of children may miss one while others end.
 const CHASE: Duration = Duration::from_millis(10);
 const EMPTY_LOOKS: u32 = 3;
+
+/// How long what was killed may take to be gone.
+const REMAINS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// More would not fit into the status.
 const MOST_NAMED: usize = 100;
@@ -55,11 +59,34 @@ pub(super) struct Stopping {
     empty_looks: u32,
 }
 
+/// Kills at once what unfinished tasks began and a play could not end itself, as it was killed or has crashed.
+pub(super) fn end_remains(run: &RunDir, order: &Order, play: Pid) -> Vec<Killed> {
+    let (mut events, mut progress) = (EventReader::default(), Progress::default());
+    while events.follow(run, &mut progress).unwrap_or(false) {}
+    let mut doomed = Doomed::new(raw(getpid()), raw(play), order);
+    let mut killed: BTreeMap<Identity, Killed> = BTreeMap::new();
+    let give_up = Instant::now() + REMAINS_PATIENCE;
+    loop {
+        let alive = doomed.grow(Some(&progress));
+        if alive.is_empty() || Instant::now() >= give_up {
+            return killed.into_values().collect();
+        }
+        for process in alive {
+            if send(&process, Signal::KILL).is_ok() {
+                let (identity, pid) = (process.identity(), process.pid);
+                let name = process.name;
+                killed.insert(identity, Killed { pid, name });
+            }
+        }
+        pause(QUICK);
+    }
+}
+
 impl Stopping {
     /// Looks what is below the play, and interrupts Ansible. Its own clean-up runs then, it ends its workers and exits
     /// with 99.
     pub(super) fn begin(stop: Stop, order: &Order, play: Pid, now: Instant) -> Self {
-        let grace = if stop.urgent { Duration::ZERO } else { order.grace };
+        let grace = order.grace;
         let mut doomed = Doomed::new(raw(getpid()), raw(play), order);
         doomed.grow(None);
         // Not reaped yet, so the pid is still its own.
@@ -82,13 +109,6 @@ impl Stopping {
             look_at: now,
             empty_looks: 0,
         }
-    }
-
-    /// Somebody cannot wait.
-    pub(super) fn hurry(&mut self, now: Instant) {
-        self.terminate_at = self.terminate_at.min(now);
-        self.kill_at = self.kill_at.min(now + LAST_CHANCE);
-        self.look_at = now;
     }
 
     /// Does what is due; also before its time when a child has ended.

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::fs::{FlockOperation, flock};
+
 use crate::ansible::rundir::{RunDir, Status, lock_file, mark, try_lock};
 
 /// What became of a run.
@@ -45,6 +47,20 @@ impl RunDir {
         }
         Ok(RunState::NeverStarted)
     }
+
+    /// Waits until the host is gone, however it goes. Blocks its thread; for a run whose host was seen to live.
+    pub fn wait_for_host(&self) -> io::Result<()> {
+        let lock = match lock_file(self.path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        loop {
+            match flock(&lock, FlockOperation::LockShared) {
+                Err(rustix::io::Errno::INTR) => {}
+                other => return Ok(other?),
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -53,8 +69,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ansible::rundir::{How, RunSpec, Runs, StatusFile, Stop, StopKind};
+    use crate::ansible::rundir::{How, Order, RunSpec, Runs, StatusFile, Stop, StopKind};
     use crate::clock::{Clock, Ids, SystemClock};
+    use crate::domain::attempt::Start;
 
     fn create() -> (tempfile::TempDir, Runs, RunSpec, RunDir) {
         let data = tempfile::tempdir().unwrap();
@@ -87,6 +104,7 @@ mod tests {
             log_truncated: false,
             log_lost: 0,
             killed: Vec::new(),
+            start: None,
         }
     }
 
@@ -133,6 +151,52 @@ mod tests {
     }
 
     #[test]
+    fn a_spent_directory_made_anew_is_the_same_run_under_another_ticket() {
+        let (_data, runs, _, run) = create();
+        let before = run.order().unwrap();
+        assert_eq!(run.state().unwrap(), RunState::NeverStarted);
+        let again = runs.renew(&run).unwrap();
+        let after = again.order().unwrap();
+        assert_ne!(after.ticket, before.ticket);
+        assert_eq!(
+            Order {
+                ticket: before.ticket.clone(),
+                ..after
+            },
+            before
+        );
+        assert_eq!(std::fs::read(again.file("vars.yml")).unwrap(), b"{}");
+        assert!(!again.file("abandoned").exists());
+    }
+
+    #[test]
+    fn how_a_run_started_is_read_back_from_either_file() {
+        let (_data, _, _, run) = create();
+        assert_eq!(run.start(), None);
+        for start in [
+            Start::Warm,
+            Start::Cold {
+                because: "it is late".into(),
+            },
+        ] {
+            run.may_begin(SystemClock.now(), &start).unwrap();
+            assert_eq!(run.start(), Some(start.clone()));
+            let status = Status {
+                start: Some(start),
+                ..status()
+            };
+            let text = serde_json::to_string(&status).unwrap();
+            assert_eq!(serde_json::from_str::<Status>(&text).unwrap(), status);
+        }
+        let of_an_older_host = serde_json::json!({
+            "how": "exited", "code": 0, "stopped": null, "started_at": "2026-01-31T09:00:00Z",
+            "finished_at": "2026-01-31T09:00:01Z", "log_bytes": 1, "log_truncated": false,
+        });
+        let status: Status = serde_json::from_value(of_an_older_host).unwrap();
+        assert_eq!(status.start, None);
+    }
+
+    #[test]
     fn nobody_else_can_read_what_is_in_it() {
         use std::os::unix::fs::PermissionsExt;
         let (_data, _, _, run) = create();
@@ -150,7 +214,6 @@ mod tests {
             by: "alice".into(),
             kind: StopKind::Cancel,
             at: SystemClock.now(),
-            urgent: false,
         };
         run.request_stop(&stop).unwrap();
         assert_eq!(run.stop_requested().unwrap(), Some(stop));

@@ -33,6 +33,7 @@ struct InForce {
 
 impl LiveCatalogue {
     pub(super) fn new(source: Source, catalog: Catalog, ansible: Arc<Ansible>) -> Self {
+        warm_up(&catalog, &ansible);
         let in_force = InForce {
             catalog,
             ansible: Arc::clone(&ansible),
@@ -53,6 +54,7 @@ impl LiveCatalogue {
             tracing::warn!("{warning}");
         }
         let summary = summary(&catalog);
+        warm_up(&catalog, &self.ansible);
         self.in_force.store(Arc::new(InForce {
             catalog,
             ansible: Arc::clone(&self.ansible),
@@ -99,6 +101,12 @@ impl Remediations for InForce {
     fn describe_playbooks(&self) -> Vec<PlaybookView> {
         self.catalog.playbooks().map(describe).collect()
     }
+}
+
+/// So that already the first run of each playbook starts warm. What files say is read by the run that needs it.
+fn warm_up(catalog: &Catalog, ansible: &Ansible) {
+    let known = catalog.playbooks().filter(|playbook| playbook.env_files.is_empty());
+    ansible.warm_up(known.map(|playbook| &playbook.env));
 }
 
 fn reload_error(diagnostic: &Diagnostic) -> ReloadError {

@@ -115,6 +115,7 @@ pub(crate) fn attempt(number: u32, outcome: Option<Outcome>) -> Attempt {
         finished_at: outcome.map(|_| now()),
         worker: "here".to_owned(),
         warm: false,
+        cold_because: Some("no warm interpreter yet".to_owned()),
         log_bytes: 0,
         log_truncated: false,
         recap: Recap::from([("web1".to_owned(), failed), ("web2".to_owned(), ok)]),

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
-use crate::domain::attempt::{Attempt, AttemptKey, Ending, TaskResult};
+use crate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use crate::domain::decision::Decision;
 use crate::domain::ids::{Fingerprint, JobId, NotificationId};
 use crate::domain::job::{Job, JobEvent, JobStatus, NewJob, Reason};
@@ -135,7 +135,7 @@ impl Store for FakeStore {
         not_in_the_fake()
     }
 
-    async fn started(&self, _: AttemptKey, _: Timestamp) -> Result<(), StoreError> {
+    async fn started(&self, _: AttemptKey, _: Timestamp, _: Option<Start>) -> Result<(), StoreError> {
         not_in_the_fake()
     }
 

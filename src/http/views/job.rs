@@ -113,7 +113,10 @@ struct AttemptView {
     #[schema(value_type = Option<String>, format = DateTime)]
     finished_at: Option<Timestamp>,
     worker: String,
+    /// It started from a warm interpreter.
     warm: bool,
+    /// Why it did not.
+    cold_because: Option<String>,
     log_bytes: u64,
     log_truncated: bool,
     /// Ansible's recap, by host.
@@ -191,6 +194,7 @@ impl From<Attempt> for AttemptView {
             finished_at: attempt.finished_at,
             worker: attempt.worker,
             warm: attempt.warm,
+            cold_because: attempt.cold_because,
             log_bytes: attempt.log_bytes,
             log_truncated: attempt.log_truncated,
             host_stats: attempt.recap,

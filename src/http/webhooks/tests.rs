@@ -6,7 +6,6 @@ use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 
 use crate::http::fake::{Gateway, bearer, route};
-use crate::http::webhooks::LARGE_BODY;
 
 fn alert(fingerprint: &str, status: &str) -> Value {
     json!({
@@ -135,7 +134,6 @@ async fn a_large_webhook_is_accepted() {
         .map(|number| alert(&format!("{number:016x}"), "firing"))
         .collect();
     let body = body(&alerts);
-    assert!(body.len() > LARGE_BODY);
     let answered = gateway.post("/alert", &body).await;
     assert_eq!(answered.json()["decisions"].as_array().map(Vec::len), Some(5_000));
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::domain::attempt::AttemptKey;
+use crate::domain::attempt::{AttemptKey, Start};
 use crate::domain::ids::EpisodeId;
 use crate::domain::timestamp::Timestamp;
 use crate::store::sqlite::change::end_waiting;
@@ -31,7 +31,7 @@ const INSERT_ATTEMPT: &str = "
 const START: &str = "
     -- start
     UPDATE attempts
-    SET    started_at = ?4
+    SET    started_at = ?4, warm = ?5, cold_because = ?6
     WHERE  job = ?1 AND number = ?2 AND fence = ?3 AND finished_at IS NULL";
 
 const DELETE_ATTEMPT: &str = "
@@ -117,6 +117,7 @@ impl ClaimJobs {
 pub(super) struct Started {
     pub(super) key: AttemptKey,
     pub(super) now: Timestamp,
+    pub(super) start: Option<Start>,
 }
 
 #[async_trait]
@@ -124,19 +125,26 @@ impl Write for Started {
     type Output = ();
 
     async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
-        let Self { key, now } = self;
+        let Self { key, now, start } = self;
         let done = sqlx::query(START)
             .bind(key.job.to_string())
             .bind(key.number)
             .bind(key.fence)
             .bind(now.as_micros())
+            .bind(start.as_ref().is_some_and(Start::is_warm))
+            .bind(start.as_ref().and_then(Start::cold_because))
             .execute(&mut *scope.connection)
             .await
             .map_err(database)?;
         if done.rows_affected() == 0 {
             return Err(StoreError::LostClaim(key));
         }
-        about(scope, &key, now, ("started", "ansible-playbook was started".to_owned())).await
+        let message = match start {
+            Some(Start::Warm) => "ansible-playbook was started from a warm interpreter".to_owned(),
+            Some(Start::Cold { because }) => format!("ansible-playbook was started cold: {because}"),
+            None => "ansible-playbook was started".to_owned(),
+        };
+        about(scope, &key, now, ("started", message)).await
     }
 }
 

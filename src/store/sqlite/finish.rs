@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 
-use crate::domain::attempt::{AttemptKey, Ending};
+use crate::domain::attempt::{AttemptKey, Ending, Start};
 use crate::domain::job::{Job, JobStatus, Reason, Trigger};
 use crate::domain::parameters::Parameters;
 use crate::domain::policy::{AfterRun, RunFacts, after_run};
@@ -21,7 +21,8 @@ const FINISH_ATTEMPT: &str = "
     -- finish_attempt
     UPDATE attempts
     SET    outcome = ?4, message = ?5, exit_code = ?6, finished_at = ?7, log_bytes = ?8, log_truncated = ?9,
-           host_stats = ?10
+           host_stats = ?10, warm = COALESCE(?11, warm),
+           cold_because = CASE WHEN ?11 IS NULL THEN cold_because ELSE ?12 END
     WHERE  job = ?1 AND number = ?2 AND fence = ?3 AND finished_at IS NULL";
 
 const RUN_FACTS: &str = "
@@ -99,6 +100,8 @@ impl Finish {
             .bind(integer(ending.log_bytes))
             .bind(ending.log_truncated)
             .bind(to_json(&ending.recap)?)
+            .bind(ending.start.as_ref().map(Start::is_warm))
+            .bind(ending.start.as_ref().and_then(Start::cold_because))
             .execute(&mut *scope.connection)
             .await
             .map_err(database)?;

@@ -8,6 +8,7 @@ use crate::store::sqlite::rows::database;
 /// The steps in order; the schema's version is the number of steps applied.
 const STEPS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_initial.sql"),
+    include_str!("../../../migrations/sqlite/0002_warm.sql"),
     include_str!("../../../migrations/sqlite/0003_changes.sql"),
 ];
 

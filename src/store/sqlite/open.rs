@@ -29,9 +29,14 @@ pub(super) struct Opened {
     pub(super) lock: File,
 }
 
+/// A process that was killed while it started a run's host holds the lock a moment longer: until that child has executed
+/// its program, which closes the descriptor.
+const LOCK_TRIES: u32 = 40;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
+
 /// Opens or creates the file and brings its schema up to date.
 pub(super) async fn open(path: &Path) -> Result<Opened, StoreError> {
-    let lock = lock(path)?;
+    let lock = lock(path).await?;
     let is_new = fs::metadata(path).is_ok_and(|file| file.len() == 0);
     let mut writer = options(path).create_if_missing(true);
     if is_new {
@@ -68,7 +73,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-fn lock(path: &Path) -> Result<File, StoreError> {
+async fn lock(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let name = PathBuf::from(name);
@@ -81,7 +86,15 @@ fn lock(path: &Path) -> Result<File, StoreError> {
             .map_err(|error| StoreError::Refused(format!("failed to create {}: {error}", folder.display())))?;
     }
     let file = private_file(&name)?;
-    match file.try_lock() {
+    let mut locked = file.try_lock();
+    for _ in 0..LOCK_TRIES {
+        if !matches!(locked, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        tokio::time::sleep(LOCK_PAUSE).await;
+        locked = file.try_lock();
+    }
+    match locked {
         Ok(()) => {
             // SQLite would let everyone read what it makes; its -wal and -shm take the mode of the file beside them.
             private_file(path)?;

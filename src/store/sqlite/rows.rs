@@ -169,6 +169,7 @@ pub(super) fn attempt(row: &SqliteRow) -> Result<Attempt, StoreError> {
         finished_at: time_option(row, "finished_at")?,
         worker: get(row, "worker")?,
         warm: get(row, "warm")?,
+        cold_because: get(row, "cold_because")?,
         log_bytes: count(row, "log_bytes")?,
         log_truncated: get(row, "log_truncated")?,
         recap: json(row, "host_stats")?,

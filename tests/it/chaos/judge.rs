@@ -13,6 +13,8 @@ use crate::support::gateway::Gateway;
 #[derive(Debug, Default)]
 struct Seen<'a> {
     began: HashMap<&'a str, u64>,
+    /// When it was last seen alive.
+    alive: HashMap<&'a str, u64>,
     ended: HashMap<&'a str, u64>,
 }
 
@@ -23,10 +25,13 @@ pub(super) fn check_witness(folder: &Folder, jobs: &HashMap<String, Value>) {
     for line in witness.lines() {
         let words: Vec<&str> = line.split(' ').collect();
         let (what, run, at) = (words[0], words[1], words[2].parse().unwrap());
-        let of_its_kind = if what == "start" {
-            &mut seen.began
-        } else {
-            &mut seen.ended
+        let of_its_kind = match what {
+            "start" => &mut seen.began,
+            "stop" => &mut seen.ended,
+            _ => {
+                seen.alive.insert(run, at);
+                continue;
+            }
         };
         assert!(of_its_kind.insert(run, at).is_none(), "{run} ran twice");
     }
@@ -58,7 +63,7 @@ fn check_overlaps(seen: &Seen<'_>, jobs: &HashMap<String, Value>) {
             .unwrap_or_else(|| panic!("{run} ran and nobody knows of it"));
         let attempts = job["attempts"].as_array().unwrap();
         assert!(attempts.iter().any(|a| a["number"] == number), "{run}: {job:#}");
-        let end = seen.ended.get(run).unwrap_or(start);
+        let end = seen.ended.get(run).or_else(|| seen.alive.get(run)).unwrap_or(start);
         spans.insert((job["target"].as_str().unwrap(), *start), (*end, run));
     }
     for (((target, _), (end, run)), ((next_target, next_start), (_, next))) in spans.iter().zip(spans.iter().skip(1)) {

@@ -1,12 +1,12 @@
 //! Claims: who may work on what, one at a time for each target, and what a claim that was lost may not do.
 
-use healgate::domain::attempt::{AttemptKey, Outcome};
+use healgate::domain::attempt::{AttemptKey, Ending, Outcome, Start};
 use healgate::domain::job::{JobStatus, Reason};
 use healgate::domain::span::Span;
 use healgate::store::StoreError;
 use healgate::store::{Answer, Canceled};
 
-use super::world::{World, asking, ending, firing, resolved, route, task, verified};
+use super::world::{World, asking, ending, firing, first, resolved, route, task, verified};
 
 #[tokio::test]
 async fn the_oldest_jobs_are_claimed_first_and_no_more_than_are_wanted() {
@@ -47,9 +47,58 @@ async fn a_claim_begins_an_attempt_with_a_new_fence() {
     let waits = world.heard.0.lock().unwrap().waits.clone();
     assert_eq!(waits, [std::time::Duration::from_secs(3)]);
     world.pass(2);
-    world.store.started(claim.key, world.now()).await.unwrap();
+    world
+        .store
+        .started(claim.key, world.now(), Some(Start::Warm))
+        .await
+        .unwrap();
     assert_eq!(world.job(id).await.attempts[0].started_at, world.now());
     assert_eq!(world.history(id).await, ["queued", "claimed", "started"]);
+}
+
+#[tokio::test]
+async fn how_a_run_started_is_in_its_attempt_and_its_history() {
+    let cold = Start::Cold {
+        because: "it is late".to_owned(),
+    };
+    let said = "ansible-playbook was started cold: it is late";
+    for (told, at_the_end, warm, cold_because, message) in [
+        (Some(cold.clone()), None, false, Some("it is late"), said),
+        (Some(cold.clone()), Some(cold.clone()), false, Some("it is late"), said),
+        (
+            Some(Start::Warm),
+            None,
+            true,
+            None,
+            "ansible-playbook was started from a warm interpreter",
+        ),
+        // The gateway was killed before the host could tell it.
+        (None, Some(Start::Warm), true, None, "ansible-playbook was started"),
+        (
+            None,
+            Some(cold),
+            false,
+            Some("it is late"),
+            "ansible-playbook was started",
+        ),
+        (None, None, false, None, "ansible-playbook was started"),
+    ] {
+        let world = World::new().await;
+        let id = world.job_for(firing("a", world.ago(1)).via(route("r"), "a")).await;
+        let claim = world.claim(1).await.remove(0);
+        world.store.started(claim.key, world.now(), told).await.unwrap();
+        let start = at_the_end;
+        let ending = Ending {
+            start,
+            ..ending(Outcome::Ok, world.now())
+        };
+        let job = world.store.finish(claim.key, ending).await.unwrap();
+        let attempt = &job.attempts[0];
+        assert_eq!((attempt.warm, attempt.cold_because.as_deref()), (warm, cold_because));
+        let events = world.store.job_events(id, first(10)).await.unwrap().items;
+        let started = events.iter().find(|event| event.event == "started").unwrap();
+        assert_eq!(started.message, message);
+    }
 }
 
 /// Three alerts that work on one target, in order.
@@ -167,7 +216,7 @@ async fn assert_lost(world: &World, stale: AttemptKey) {
     let now = world.now();
     let lost =
         |result: Result<(), StoreError>| assert!(matches!(result, Err(StoreError::LostClaim(key)) if key == stale));
-    lost(store.started(stale, now).await);
+    lost(store.started(stale, now, None).await);
     lost(store.append_log(stale, 0, b"stale".to_vec()).await);
     lost(store.append_log(stale, 0, Vec::new()).await);
     lost(store.seal_log(stale, 0, Vec::new()).await);

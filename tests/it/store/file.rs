@@ -78,6 +78,26 @@ async fn a_file_that_is_open_is_not_opened_twice() {
 }
 
 #[tokio::test]
+async fn a_lock_that_a_killed_gateways_child_holds_a_moment_longer_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("healgate.db");
+    open(folder.path(), Arc::new(Heard::default()))
+        .await
+        .unwrap()
+        .close()
+        .await;
+    let lock = std::fs::File::open(path.with_extension("db.lock")).unwrap();
+    lock.lock().unwrap();
+    let moment = tokio::time::Instant::now() + std::time::Duration::from_millis(100);
+    let letting_go = async {
+        tokio::time::sleep_until(moment).await;
+        drop(lock);
+    };
+    let (store, ()) = tokio::join!(open(folder.path(), Arc::new(Heard::default())), letting_go);
+    store.unwrap();
+}
+
+#[tokio::test]
 async fn a_schema_of_a_newer_healgate_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     open(folder.path(), Arc::new(Heard::default()))

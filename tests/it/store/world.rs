@@ -348,6 +348,7 @@ pub(super) fn ending(outcome: Outcome, finished_at: Timestamp) -> Ending {
         finished_at,
         log_bytes: 0,
         log_truncated: false,
+        start: None,
     }
 }
 

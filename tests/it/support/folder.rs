@@ -97,9 +97,18 @@ impl Folder {
 
     /// The same with another `ansible-playbook`.
     pub(crate) fn settings_for(&self, command: &str, more: &str) {
+        self.write_settings(command, "never", more);
+    }
+
+    /// The same with warm starts, which other tests do without: they are not what these tests are about.
+    pub(crate) fn warm_settings(&self, command: &str, more: &str) {
+        self.write_settings(command, "auto", more);
+    }
+
+    fn write_settings(&self, command: &str, warm: &str, more: &str) {
         let text = format!(
-            "server:\n  listen: 127.0.0.1:0\ndatabase:\n  url: sqlite://var/healgate.db\nansible:\n  command: \
-             {command}\n  inventory: hosts.yml\n{more}"
+            "server:\n  listen: 127.0.0.1:0\ndatabase: {{url: 'sqlite://var/healgate.db'}}\nansible:\n  command: \
+             {command}\n  inventory: hosts.yml\n  warm: {warm}\n{more}"
         );
         self.write("healgate.yml", &text);
     }
