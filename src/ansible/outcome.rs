@@ -104,7 +104,15 @@ fn judge_without_recap(code: i32, text: &str) -> (Outcome, Option<String>) {
     let message = match (code, error) {
         (0, _) => "ansible-playbook ended well but reported no host results".to_owned(),
         (_, Some(error)) => error,
-        (_, None) => format!("ansible-playbook exited with {code} and reported no host results"),
+        (_, None) => {
+            let message = format!("ansible-playbook exited with {code} and reported no host results");
+            // A Python that lacks something says so there.
+            let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
+            match last {
+                Some(line) => cut(&format!("{message}: {line}")),
+                None => message,
+            }
+        }
     };
     (Outcome::PlaybookError, Some(message))
 }
@@ -231,6 +239,17 @@ mod tests {
         let (outcome, message) = exited(0, None, "");
         assert_eq!(outcome, Outcome::PlaybookError);
         assert!(message.unwrap().contains("reported no host results"));
+    }
+
+    #[test]
+    fn what_a_python_said_last_is_told() {
+        let trace = "Traceback (most recent call last):\n  File \"x\", line 1\nModuleNotFoundError: No module named 'ansible'\n\n";
+        let (outcome, message) = exited(1, None, trace);
+        assert_eq!(outcome, Outcome::PlaybookError);
+        assert_eq!(
+            message.unwrap(),
+            "ansible-playbook exited with 1 and reported no host results: ModuleNotFoundError: No module named 'ansible'"
+        );
     }
 
     #[test]
