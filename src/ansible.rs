@@ -184,18 +184,20 @@ impl Ansible {
     /// Starts the host of a prepared run, from a warm interpreter where that is possible. It outlives this process.
     /// Blocks until it is known how the run starts.
     pub fn start(&self, run: &RunDir) -> io::Result<HostProcess> {
-        match self.warm.start(run, &run.order()?) {
+        let order = run.order()?;
+        match self.warm.start(run, &order) {
             Attempted::Begun(line, start) => Ok(HostProcess::at_line(line, start, run)),
-            Attempted::Cold(because) => self.start_cold(run, &because),
+            Attempted::Cold(because) => self.start_cold(run, &order.ticket, &because),
             Attempted::Spent(because) => {
                 tracing::warn!(because, "a warm start has failed; the run starts cold");
-                self.start_cold(&self.runs.renew(run)?, &because)
+                let run = self.runs.renew(run)?;
+                self.start_cold(&run, &run.order()?.ticket, &because)
             }
         }
     }
 
     #[expect(clippy::disallowed_methods, reason = "the door to the run host")]
-    fn start_cold(&self, run: &RunDir, because: &str) -> io::Result<HostProcess> {
+    fn start_cold(&self, run: &RunDir, ticket: &str, because: &str) -> io::Result<HostProcess> {
         let start = Start::cold(because);
         let log = host_log(run.path())?;
         let healgate = &self.settings.healgate;
@@ -205,7 +207,7 @@ impl Ansible {
             .arg("--cold-because")
             .arg(start.cold_because().unwrap_or_default())
             .arg("--ticket")
-            .arg(run.order()?.ticket)
+            .arg(ticket)
             .arg(run.path())
             // The playbook's environment is in the directory; the gateway's secrets stay here.
             .env_clear()

@@ -1,20 +1,15 @@
 //! Ends what a run left behind whose host was killed: the play gets a signal from the kernel, what its workers began
 //! does not. Found by the marks that every process of a run carries.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::time::Duration;
 
-use rustix::process::Signal;
-
 use crate::ansible::events::{EventReader, Progress};
 use crate::ansible::host::masters::Masters;
-use crate::ansible::host::stop::send;
-use crate::ansible::host::tree::{Identity, Mark, Process, processes};
-use crate::ansible::host::wakes::pause;
+use crate::ansible::host::stop::kill_until_gone;
+use crate::ansible::host::tree::{Mark, Process, processes};
 use crate::ansible::rundir::{Killed, RunDir};
-
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 impl RunDir {
     /// Kills all that unfinished tasks of a vanished run began, and Ansible itself. Returns when none of it lives, or
@@ -24,23 +19,9 @@ impl RunDir {
         let masters = Masters::of(&order.sockets);
         let (mut events, mut progress) = (EventReader::default(), Progress::default());
         while events.follow(self, &mut progress)? {}
-        let mut killed: HashMap<Identity, Killed> = HashMap::new();
-        let mut waited = Duration::ZERO;
-        loop {
-            let left = leftovers(&order.marker, &masters, &progress);
-            if left.is_empty() || waited >= patience {
-                return Ok(killed.into_values().collect());
-            }
-            for process in left {
-                // One that is another user's stays; so does one that has ended meanwhile.
-                if send(&process, Signal::KILL).is_ok() {
-                    let (pid, name) = (process.pid, process.name.clone());
-                    killed.insert(process.identity(), Killed { pid, name });
-                }
-            }
-            pause(LOOK_EVERY);
-            waited += LOOK_EVERY;
-        }
+        Ok(kill_until_gone(patience, || {
+            leftovers(&order.marker, &masters, &progress)
+        }))
     }
 }
 

@@ -64,14 +64,20 @@ pub(super) fn end_remains(run: &RunDir, order: &Order, play: Pid) -> Vec<Killed>
     let (mut events, mut progress) = (EventReader::default(), Progress::default());
     while events.follow(run, &mut progress).unwrap_or(false) {}
     let mut doomed = Doomed::new(raw(getpid()), raw(play), order);
+    kill_until_gone(REMAINS_PATIENCE, || doomed.grow(Some(&progress)))
+}
+
+/// Kills what `find` finds, again and again, until it finds nothing or `patience` is over. Blocks its thread.
+pub(crate) fn kill_until_gone(patience: Duration, mut find: impl FnMut() -> Vec<Process>) -> Vec<Killed> {
     let mut killed: BTreeMap<Identity, Killed> = BTreeMap::new();
-    let give_up = Instant::now() + REMAINS_PATIENCE;
+    let give_up = Instant::now() + patience;
     loop {
-        let alive = doomed.grow(Some(&progress));
-        if alive.is_empty() || Instant::now() >= give_up {
+        let left = find();
+        if left.is_empty() || Instant::now() >= give_up {
             return killed.into_values().collect();
         }
-        for process in alive {
+        for process in left {
+            // One that is another user's stays; so does one that has ended meanwhile.
             if send(&process, Signal::KILL).is_ok() {
                 let (identity, pid) = (process.identity(), process.pid);
                 let name = process.name;
