@@ -10,6 +10,7 @@ pub mod http;
 pub mod ingest;
 pub mod live;
 pub mod shutdown;
+mod stamp;
 pub mod store;
 pub mod systemd;
 pub mod telemetry;

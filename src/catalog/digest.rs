@@ -1,26 +1,18 @@
 //! Tells whether a playbook file was edited. Reads it again only when it was.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
+
+use crate::stamp::Stamp;
 
 /// A file whose digest is asked for again and again.
 #[derive(Debug)]
 pub(super) struct Watched {
     path: PathBuf,
     last: Mutex<Option<(Stamp, String)>>,
-}
-
-/// What differs after an edit, also after one that keeps the length or sets the time back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    inode: (u64, u64),
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl Watched {
@@ -33,7 +25,7 @@ impl Watched {
 
     /// The SHA-256 of the file as it is now, in hexadecimal; nothing if it cannot be read.
     pub(super) fn digest(&self) -> Option<String> {
-        let stamp = Stamp::of(&self.path)?;
+        let stamp = Stamp::of(&fs::metadata(&self.path).ok().filter(fs::Metadata::is_file)?);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, digest)) = last.as_ref().filter(|(known, _)| *known == stamp) {
             return Some(digest.clone());
@@ -41,18 +33,6 @@ impl Watched {
         let digest = hex::encode(Sha256::digest(fs::read(&self.path).ok()?));
         *last = Some((stamp, digest.clone()));
         Some(digest)
-    }
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-        Some(Self {
-            inode: (metadata.dev(), metadata.ino()),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
     }
 }
 

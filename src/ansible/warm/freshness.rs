@@ -3,48 +3,24 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::stamp::{Moment, Stamp};
+
 /// What is said of a file that an interpreter has listed itself.
 const LISTED: &str = "ansible-core or what it imports has changed on disk";
 
-/// A moment by the clock that stamps files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Moment(i64, i64);
-
-impl Moment {
-    /// Now, as a file would be stamped now.
-    pub(super) fn now() -> Self {
-        let now = clock_gettime(ClockId::RealtimeCoarse);
-        Self(now.tv_sec, now.tv_nsec)
-    }
+/// Now, as a file would be stamped now.
+pub(super) fn now() -> Moment {
+    let now = clock_gettime(ClockId::RealtimeCoarse);
+    (now.tv_sec, now.tv_nsec)
 }
 
-/// What tells a file from what it was before: none of it can be set back together with its `ctime`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: Moment,
-    changed: Moment,
-}
-
-impl Stamp {
-    /// Of the file behind any links; nothing if there is none.
-    fn of(path: &Path) -> Option<Self> {
-        let found = fs::metadata(path).ok()?;
-        Some(Self {
-            device: found.dev(),
-            inode: found.ino(),
-            size: found.size(),
-            modified: Moment(found.mtime(), found.mtime_nsec()),
-            changed: Moment(found.ctime(), found.ctime_nsec()),
-        })
-    }
+/// Of the file behind any links; nothing if there is none.
+fn stamp_of(path: &Path) -> Option<Stamp> {
+    Some(Stamp::of(&fs::metadata(path).ok()?))
 }
 
 /// Files, as they were at one moment.
@@ -64,7 +40,7 @@ impl Watch {
         let files = all
             .filter(|(_, path)| known.insert(path.clone()))
             .map(|(what, path)| {
-                let stamp = Stamp::of(&path);
+                let stamp = stamp_of(&path);
                 (what, path, stamp)
             })
             .collect();
@@ -73,7 +49,7 @@ impl Watch {
 
     /// What has changed since, as a sentence that names a file.
     pub(super) fn changed(&self) -> Option<String> {
-        let changed = self.files.iter().find(|(_, path, stamp)| Stamp::of(path) != *stamp);
+        let changed = self.files.iter().find(|(_, path, stamp)| stamp_of(path) != *stamp);
         changed.map(|(what, path, _)| format!("{what}: {}", path.display()))
     }
 
@@ -127,11 +103,11 @@ mod tests {
     fn a_file_touched_after_the_start_counts_as_changed() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a");
-        let start = Moment::now();
+        let start = now();
         fs::write(&file, "").unwrap();
         let watch = Watch::new(Vec::new(), &file.display().to_string());
         assert!(watch.touched_since(start).is_some());
-        let Moment(seconds, nanoseconds) = start;
-        assert!(watch.touched_since(Moment(seconds + 60, nanoseconds)).is_none());
+        let (seconds, nanoseconds) = start;
+        assert!(watch.touched_since((seconds + 60, nanoseconds)).is_none());
     }
 }

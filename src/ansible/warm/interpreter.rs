@@ -17,10 +17,11 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socke
 use serde::Deserialize;
 
 use crate::ansible::rundir::named;
-use crate::ansible::warm::freshness::{Moment, Watch};
+use crate::ansible::warm::freshness::{Watch, now};
 use crate::ansible::warm::key::Key;
 use crate::ansible::warm::memory;
 use crate::ansible::warm::request::{Line, Request, send_with};
+use crate::stamp::Moment;
 
 /// How long an interpreter may be too busy to take a packet.
 const BUSY: Duration = Duration::from_secs(5);
@@ -65,7 +66,7 @@ enum Hello {
 impl Interpreter {
     /// Starts one in a directory of its own, and waits until it is ready. The error is a sentence.
     pub(super) fn start(key: &Key, source: &Path, dir: &Path, patience: Duration) -> Result<Self, String> {
-        let (begun, before) = (Moment::now(), Watch::new(key.files(), ""));
+        let (begun, before) = (now(), Watch::new(key.files(), ""));
         let (control, theirs) = control().map_err(|error| error.to_string())?;
         let child = spawn(key, source, dir, theirs).map_err(|error| {
             let _ = fs::remove_dir_all(dir);
