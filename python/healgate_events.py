@@ -179,8 +179,7 @@ class CallbackModule(CallbackBase):
         guarded(self._end_host, result, "ignored" if ignore_errors else "failed")
 
     def _end_host(self, result, status):
-        # 2.19 has public names as well, and these for some time to come.
-        host, task = (getattr(result, "_host", None) or result.host).name, getattr(result, "_task", None) or result.task
+        host, task = part(result, "host").name, part(result, "task")
         number, began = self._running.pop((host, task._uuid), (None, self._task_started))
         now, seconds = time.time(), since_boot() - began
         data = guarded(data_of, result) or {}
@@ -337,15 +336,15 @@ def share_results(reader):
     field = "_return_data" if hasattr(shared, "result") else "_result"
     copy = getattr(kind, method)
 
-    def copy_or_share(result):
+    def share(result):
         data = getattr(result, field)
-        task = result._task if hasattr(result, "_task") else result.task
-        is_open = task.no_log is False and not data.get("_ansible_no_log")
-        if is_open and sys._getframe(1).f_locals.get("callback_plugin") is reader:
-            host = result._host if hasattr(result, "_host") else result.host
-            fields = result._task_fields if hasattr(result, "_task_fields") else result.task_fields
-            return shared(host, task, data, fields)
-        return copy(result)
+        if part(result, "task").no_log is False and not data.get("_ansible_no_log"):
+            return shared(part(result, "host"), part(result, "task"), data, part(result, "task_fields"))
+        return None
+
+    def copy_or_share(result):
+        is_ours = sys._getframe(1).f_locals.get("callback_plugin") is reader
+        return is_ours and guarded(share, result) or copy(result)
 
     setattr(kind, method, copy_or_share)
 
@@ -376,6 +375,11 @@ def guarded(function, *args):
         return function(*args)
     except Exception:
         return None
+
+
+def part(result, name):
+    """What a result is about. 2.19 has public names as well, and the old ones for some time to come."""
+    return getattr(result, f"_{name}" if hasattr(result, f"_{name}") else name)
 
 
 def data_of(result):
