@@ -3,7 +3,6 @@
 import ctypes
 import json
 import os
-import shutil
 import socket
 import sys
 import types
@@ -32,7 +31,7 @@ class Order:
         except (Mismatch, OSError, ValueError) as why:
             link.sendall((json.dumps({"refused": str(why)}) + "\n").encode())
             os._exit(0)
-        interpreter.face.show([self.seen_command(), *self.argv[1:]], self.environment)
+        interpreter.face.show(self.argv, self.environment)
         link.sendall(b'{"ready": true}\n')
         if read_line(link)[0] != b"go\n":
             os._exit(0)
@@ -48,12 +47,8 @@ class Order:
         if not os.path.samestat(os.stat(self.cwd), os.stat(".")):
             raise Mismatch("the folder has changed: %s" % self.cwd)
         command = self.argv[0] if self.argv else ""
-        if not names_script(command, self.environment, interpreter):
+        if not names_script(command, interpreter):
             raise Mismatch("the command has changed: %s" % command)
-
-    def seen_command(self):
-        """What the script sees as its name: one without a slash is looked up on PATH."""
-        return self.argv[0] if "/" in self.argv[0] else self.interpreter.script
 
     def become(self):
         """Renews what importing froze, as if this process had just been started; the code and namespace to execute."""
@@ -63,7 +58,7 @@ class Order:
         os.close(self.output)
         os.close(interpreter.output.file)
         self.apply_environment()
-        sys.argv[:] = [self.seen_command(), *self.argv[1:]]
+        sys.argv[:] = self.argv
         if hasattr(sys, "orig_argv"):
             sys.orig_argv[sys.orig_argv.index(interpreter.file) :] = sys.argv
         name = ctypes.create_string_buffer(os.fsencode(os.path.basename(interpreter.script))[:15])
@@ -95,10 +90,8 @@ def read_line(link):
     return data, fds
 
 
-def names_script(command, environment, interpreter):
-    """Whether executing that command is executing the script that was loaded."""
-    if "/" not in command:
-        command = shutil.which(command, path=environment.get("PATH", os.defpath)) or ""
+def names_script(command, interpreter):
+    """Whether executing that command is executing the script that was loaded. The host has looked it up on PATH."""
     same = os.path.join(interpreter.cwd, command) == interpreter.script
     return same or bool(command) and os.path.realpath(command) == os.path.realpath(interpreter.script)
 

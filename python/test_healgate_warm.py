@@ -54,7 +54,7 @@ class Scene(unittest.TestCase):
         folder = tempfile.TemporaryDirectory(prefix="healgate-")
         self.addCleanup(folder.cleanup)
         script = environment.pop("script", SCRIPT)
-        world = World(Path(folder.name) / "w", None, script, **environment)
+        world = World(Path(folder.name) / "w", script, **environment)
         self.addCleanup(world.close)
         (world.folder / "empty.yml").write_text(EMPTY)
         return world
