@@ -351,7 +351,9 @@ fn stop_line(stop: &Stop, order: &Order) -> String {
             let limit = Span::from_secs(order.time_limit.as_secs());
             format!("stopped by {by} at {at}: the time limit of {limit} was over")
         }
-        StopKind::Cancel | StopKind::Shutdown => format!("stopped by {by} ({}) at {at}", kind.as_str()),
+        StopKind::Cancel | StopKind::Resolved | StopKind::Shutdown => {
+            format!("stopped by {by} ({}) at {at}", kind.as_str())
+        }
     }
 }
 

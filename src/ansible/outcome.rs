@@ -33,7 +33,7 @@ pub fn judge(status: Option<&Status>, summary: &Summary, tail: &[u8]) -> (Outcom
     if let Some(stop) = &status.stopped {
         return match stop.kind {
             StopKind::TimeLimit => (Outcome::TimedOut, Some("the time limit was over".to_owned())),
-            StopKind::Cancel | StopKind::Shutdown => (
+            StopKind::Cancel | StopKind::Resolved | StopKind::Shutdown => (
                 Outcome::Canceled,
                 Some(format!("stopped by {} ({})", stop.by, stop.kind.as_str())),
             ),

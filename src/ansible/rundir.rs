@@ -91,6 +91,8 @@ pub struct RunDir {
 #[serde(rename_all = "snake_case")]
 pub enum StopKind {
     Cancel,
+    /// The alert resolved.
+    Resolved,
     Shutdown,
     TimeLimit,
 }
@@ -100,6 +102,7 @@ impl StopKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Cancel => "cancel",
+            Self::Resolved => "alert resolved",
             Self::Shutdown => "shutdown",
             Self::TimeLimit => "time limit",
         }

@@ -3,7 +3,7 @@
 use crate::config::fields::{Fields, Keys, Slot, did_you_mean};
 use crate::config::yaml::Kind;
 use crate::domain::matcher::Matcher;
-use crate::domain::route::{Mode, Route};
+use crate::domain::route::{Mode, OnResolved, Route};
 use crate::domain::span::Span;
 
 const KEYS: Keys = Keys {
@@ -49,6 +49,7 @@ const MODES: [(&str, Mode); 3] = [
     ("approve", Mode::Approve),
     ("observe", Mode::Observe),
 ];
+const ON_RESOLVED: [(&str, OnResolved); 2] = [("ignore", OnResolved::Ignore), ("cancel", OnResolved::Cancel)];
 const OUTCOMES: [(&str, ()); 4] = [("unreachable", ()), ("failed", ()), ("timed_out", ()), ("lost", ())];
 const EVENTS: [(&str, ()); 9] = [
     ("failed", ()),
@@ -76,6 +77,7 @@ pub(super) fn read(slot: &Slot<'_>, playbooks: &[&str]) -> Option<Route> {
     check_not_yet_in_force(&fields, playbooks);
     let verify = fields.get("verify").and_then(|slot| slot.fields(&VERIFY));
     let resolved_within = verify.and_then(|fields| fields.require("resolved_within"));
+    let on_resolved = fields.get("on_resolved");
     Some(Route {
         name: name.unwrap_or_default().to_owned(),
         matchers: matchers.unwrap_or_default(),
@@ -83,6 +85,7 @@ pub(super) fn read(slot: &Slot<'_>, playbooks: &[&str]) -> Option<Route> {
         mode: fields.word("mode", &MODES, Mode::Auto),
         goes_on: fields.flag("continue", false),
         resolved_within: resolved_within.and_then(|slot| slot.positive_span()),
+        on_resolved: on_resolved.map_or(OnResolved::default(), |slot| self::on_resolved(&slot, playbooks)),
         expires: fields.positive_span("expires", DEFAULT_EXPIRES),
         again_after: fields.get("again_after").and_then(|slot| slot.positive_span()),
     })
@@ -152,9 +155,6 @@ fn check_not_yet_in_force(fields: &Fields<'_>, playbooks: &[&str]) {
             slot.warn(NOT_YET);
         }
     }
-    if let Some(slot) = fields.get("on_resolved") {
-        check_on_resolved(&slot, playbooks);
-    }
     if let Some(slot) = fields.get("notify") {
         check_notify(&slot);
     }
@@ -198,17 +198,14 @@ fn check_retry(slot: &Slot<'_>) {
     }
 }
 
-fn check_on_resolved(slot: &Slot<'_>, playbooks: &[&str]) {
+fn on_resolved(slot: &Slot<'_>, playbooks: &[&str]) -> OnResolved {
     if let Kind::Mapping(_) = slot.node.kind {
         let run = slot.fields(&RUN).and_then(|fields| fields.require("run"));
         let _known = run.and_then(|slot| known_playbook(&slot, playbooks));
         slot.warn(NOT_YET);
-        return;
+        return OnResolved::Ignore;
     }
-    // `true` stands for "has no effect yet".
-    if slot.word(&[("ignore", false), ("cancel", true)]) == Some(true) {
-        slot.warn(NOT_YET);
-    }
+    slot.word(&ON_RESOLVED).unwrap_or_default()
 }
 
 fn check_notify(slot: &Slot<'_>) {

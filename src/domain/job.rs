@@ -8,6 +8,7 @@ use crate::domain::by_hand::ByHand;
 use crate::domain::change::Change;
 use crate::domain::ids::{EpisodeId, JobId, Target};
 use crate::domain::parameters::Parameters;
+use crate::domain::route::OnResolved;
 use crate::domain::span::Span;
 use crate::domain::timestamp::Timestamp;
 
@@ -113,6 +114,7 @@ pub struct NewJob {
     /// What the catalogue says otherwise than for the job that this one repeats; `None` where it repeats none.
     pub changes: Option<Vec<Change>>,
     pub resolved_within: Option<Span>,
+    pub on_resolved: OnResolved,
     pub created_at: Timestamp,
     /// Not run any more if it still waits then.
     pub expires_at: Timestamp,
@@ -144,8 +146,17 @@ pub struct Job {
     pub finished_at: Option<Timestamp>,
     pub healed_at: Option<Timestamp>,
     pub healed_late: bool,
-    /// Set while a stop of a running job is asked for: by whom.
-    pub cancel_requested_by: Option<String>,
+    /// Set once a running job was asked to stop.
+    pub cancel_requested: Option<CancelRequest>,
+}
+
+/// That a running job is to stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CancelRequest {
+    /// A token's name, `anonymous` or `healgate`.
+    pub by: String,
+    /// With which the job ends.
+    pub reason: Reason,
 }
 
 /// One entry of a job's own history.

@@ -27,6 +27,26 @@ impl Mode {
     }
 }
 
+/// What the end of the alert means for a job that runs. One that still waits is never run then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnResolved {
+    /// The run goes on.
+    #[default]
+    Ignore,
+    /// The run is stopped.
+    Cancel,
+}
+
+impl OnResolved {
+    /// As in the configuration and the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignore => "ignore",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
 /// An entry of `routes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -38,6 +58,7 @@ pub struct Route {
     pub goes_on: bool,
     /// How long the alert has to resolve after the run; `None` asks for no verification.
     pub resolved_within: Option<Span>,
+    pub on_resolved: OnResolved,
     /// A job that waits longer than this since it was made is not run any more.
     pub expires: Span,
     /// A new job is made when the episode still fires this long after its last job ended.

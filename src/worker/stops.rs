@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::ansible::rundir::{RunDir, Stop, StopKind};
 use crate::domain::attempt::AttemptKey;
+use crate::domain::job::{CancelRequest, Reason};
 use crate::worker::Tools;
 
 /// How long to wait before a stop that could not be passed on is tried again.
@@ -62,9 +63,13 @@ impl Stops {
 /// Asks the run's host to stop, if somebody asked that of the job. Whether nothing is left to do.
 async fn pass_on_cancel(tools: &Tools, key: AttemptKey, dir: &RunDir) -> bool {
     match tools.store.find_job(key.job).await {
-        Ok(Some(job)) => job
-            .cancel_requested_by
-            .is_none_or(|by| request_stop(tools, dir, &by, StopKind::Cancel)),
+        Ok(Some(job)) => job.cancel_requested.is_none_or(|CancelRequest { by, reason }| {
+            let kind = match reason {
+                Reason::ResolvedMeanwhile => StopKind::Resolved,
+                _ => StopKind::Cancel,
+            };
+            request_stop(tools, dir, &by, kind)
+        }),
         Ok(None) => true,
         Err(error) => {
             tracing::error!(%error, "failed to look who wants the run to stop; trying again");

@@ -10,6 +10,7 @@ use sha2::Digest;
 use crate::support::alerts::{firing, notification};
 use crate::support::folder::Folder;
 use crate::support::gateway::Gateway;
+use crate::support::wait::until;
 
 const ROLES: [&str; 4] = ["sender", "viewer", "operator", "admin"];
 
@@ -316,8 +317,11 @@ async fn what_it_writes_is_readable_by_its_user_alone_wherever_it_is() {
     };
     let gateway = Gateway::start_with(&folder, database).await;
     let job = gateway.queue(firing("Down", "f1")).await;
-    gateway.until_status(&job, "running").await;
     let run = format!("var/runs/{job}/1");
+    until("the run has begun", || async {
+        folder.path(&format!("{run}/started.json")).exists().then_some(())
+    })
+    .await;
     for (name, expected) in [
         ("var".to_owned(), 0o700),
         (run.clone(), 0o700),

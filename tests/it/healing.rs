@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::support::alerts::firing;
 use crate::support::folder::{FIX, Folder};
 use crate::support::gateway::Gateway;
+use crate::support::wait::until;
 
 const RESOLVED_AT: &str = "2026-01-31T09:05:00Z";
 
@@ -200,4 +201,51 @@ async fn every_alert_of_a_notification_gets_its_decision_in_order() {
     let id = notifications["items"][0]["id"].as_str().unwrap();
     let kept = gateway.get(&format!("/api/v1/notifications/{id}")).await;
     assert_eq!(kept["decisions"].as_array().unwrap().len(), 6);
+}
+
+const STOPPED_WHEN_RESOLVED: &str = r#"
+playbooks:
+  fix: { path: fix.yml }
+routes:
+  - name: down
+    matchers: ['alertname="Down"']
+    playbook: fix
+    on_resolved: cancel
+    verify: { resolved_within: 1h }
+"#;
+
+#[tokio::test]
+async fn a_run_is_stopped_when_its_alert_resolves_where_its_route_says_so() {
+    let folder = Folder::new();
+    folder.write("remediations.yml", STOPPED_WHEN_RESOLVED);
+    folder.write(
+        "fix.yml",
+        &format!("say('working')\nwait_for({:?})\n{FIX}", folder.path("go")),
+    );
+    let gateway = Gateway::start(&folder).await;
+    let job = gateway.queue(firing("Down", "f1")).await;
+    let other = gateway.queue(firing("Down", "f2")).await;
+    for running in [&job, &other] {
+        until("it works", || async {
+            (gateway.log_of(running).await == "working\n").then_some(())
+        })
+        .await;
+    }
+
+    gateway.alert(&[firing("Down", "f1").resolved(RESOLVED_AT)]).await;
+    let stopped = gateway.until_finished(&job).await;
+    assert_eq!(
+        (&stopped["status"], &stopped["reason"], &stopped["healed_at"]),
+        (&"canceled".into(), &"resolved_meanwhile".into(), &Value::Null)
+    );
+    assert_eq!(stopped["attempts"][0]["outcome"], "canceled");
+    let log = gateway.log_of(&job).await;
+    assert!(log.contains("stopped by healgate (alert resolved) at "), "{log}");
+    insta::assert_compact_json_snapshot!(
+        history(&gateway, &job).await,
+        @r#"["queued", "claimed", "started", "stop_requested", "ended", "finished"]"#
+    );
+    assert_eq!(gateway.job(&other).await["status"], "running");
+    folder.write("go", "");
+    gateway.until_status(&other, "verifying").await;
 }

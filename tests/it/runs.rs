@@ -281,7 +281,7 @@ fn job(parameters: Parameters, alert: Option<Alert>) -> Job {
         finished_at: None,
         healed_at: None,
         healed_late: false,
-        cancel_requested_by: None,
+        cancel_requested: None,
     }
 }
 

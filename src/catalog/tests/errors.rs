@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::route::OnResolved;
 
 const CONTRACT: &str = r#"
 playbooks:
@@ -23,7 +24,7 @@ routes:
     retry: { attempts: 3, backoff: 10s, max_backoff: 5m, outcomes: [unreachable, failed, timed_out] }
     verify: { resolved_within: 2m }
     otherwise: [recreate-container]
-    on_resolved: ignore
+    on_resolved: cancel
     expires: 1h
     again_after: 4h
     notify: { to: [ops], events: [failed, not_healed, exhausted, healed, awaiting_approval] }
@@ -36,6 +37,7 @@ fn the_example_of_the_contract_is_read_with_warnings_for_what_is_not_in_force() 
     assert_eq!((route.name.as_str(), route.matchers.len()), ("nginx-down", 2));
     assert_eq!(route.resolved_within, Some("2m".parse().unwrap()));
     assert_eq!(route.again_after, Some("4h".parse().unwrap()));
+    assert_eq!(route.on_resolved, OnResolved::Cancel);
     assert_eq!(catalog.playbooks().count(), 2);
     let warnings: Vec<&str> = catalog.warnings().iter().map(|w| w.message.as_str()).collect();
     insta::assert_snapshot!(warnings.join("\n"), @r#"

@@ -25,6 +25,9 @@ impl Observer for Announce {
         for wait in &committed.waits {
             self.metrics.queue_wait(*wait);
         }
+        for job in &committed.asked_to_stop {
+            self.live.ask_stop(*job);
+        }
         for job in &committed.touched {
             self.live.job_changed(*job);
         }

@@ -15,6 +15,8 @@ pub struct RunFacts {
     pub check: bool,
     /// Whether the job belongs to an episode at all, and whether that one is still open.
     pub episode_open: Option<bool>,
+    /// With which the job ends if its run was stopped.
+    pub cancel_reason: Reason,
     /// A re-run or manual job, which is verified only if the episode is open when the run ends.
     pub by_hand: bool,
 }
@@ -39,7 +41,7 @@ pub fn after_run(facts: &RunFacts) -> AfterRun {
         None => after_success(facts),
         Some(Reason::Canceled) => AfterRun::Finish {
             status: JobStatus::Canceled,
-            reason: Reason::Canceled,
+            reason: facts.cancel_reason,
         },
         Some(reason) => AfterRun::Finish {
             status: JobStatus::Failed,
@@ -82,6 +84,7 @@ mod tests {
             resolved_within: Some(Span::from_secs(60)),
             check: false,
             episode_open: Some(true),
+            cancel_reason: Reason::Canceled,
             by_hand: false,
         }
     }

@@ -191,6 +191,7 @@ impl Deciding<'_> {
             by_hand: None,
             changes: None,
             resolved_within: route.resolved_within,
+            on_resolved: route.on_resolved,
             created_at: now,
             expires_at: now + waits.duration(),
         });

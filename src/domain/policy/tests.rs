@@ -15,7 +15,7 @@ use crate::domain::alert::{Alert, AlertStatus, Group};
 use crate::domain::ids::{EpisodeId, Fingerprint, JobId, NotificationId, Target};
 use crate::domain::parameters::{Parameters, Plan, Refusal};
 use crate::domain::policy::{Delivery, Intake, Reached};
-use crate::domain::route::{Mode, Route};
+use crate::domain::route::{Mode, OnResolved, Route};
 use crate::domain::span::Span;
 use crate::domain::timestamp::Timestamp;
 
@@ -52,6 +52,7 @@ fn route(name: &str, mode: Mode) -> Route {
         mode,
         goes_on: true,
         resolved_within: None,
+        on_resolved: OnResolved::Ignore,
         expires: Span::from_secs(3_600),
         again_after: None,
     }

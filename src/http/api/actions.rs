@@ -39,7 +39,6 @@ pub(crate) async fn cancel(
 ) -> Result<HttpResponse, Problem> {
     let by = by(&app, caller.0, &query, &body)?;
     app.store.cancel(id.0, by).await?;
-    app.live.ask_stop(id.0);
     changed(&app, id.0).await
 }
 

@@ -11,6 +11,7 @@ use crate::domain::by_hand::{ByHand, Once};
 use crate::domain::job::{JobStatus, NewJob, Trigger};
 use crate::domain::limit::Limit;
 use crate::domain::parameters::{Overrides, Refusal};
+use crate::domain::route::OnResolved;
 use crate::domain::timestamp::Timestamp;
 use crate::http::App;
 use crate::http::api::by_hand;
@@ -122,6 +123,8 @@ fn make(app: &App, caller: Caller, request: ManualRequest) -> Result<NewJob, Pro
         by_hand: Some(by_hand),
         changes: None,
         resolved_within: terms.resolved_within,
+        // A person wanted it, whatever the alert does.
+        on_resolved: OnResolved::Ignore,
         created_at: now,
         expires_at: now + terms.expires.duration(),
     })

@@ -12,6 +12,7 @@ use crate::domain::ids::JobId;
 use crate::domain::job::{Job, JobStatus, NewJob, Trigger};
 use crate::domain::limit::Limit;
 use crate::domain::parameters::{Overrides, Plan};
+use crate::domain::route::OnResolved;
 use crate::http::App;
 use crate::http::api::{by_hand, find_job};
 use crate::http::auth::{Caller, OperatorAccess};
@@ -101,6 +102,8 @@ fn repeat(app: &App, old: Job, caller: Caller, request: &RerunRequest) -> Result
         status: JobStatus::Queued,
         playbook: plan.playbook,
         resolved_within: terms.resolved_within,
+        // A person wanted it, whatever the alert does.
+        on_resolved: OnResolved::Ignore,
         expires_at: now + terms.expires.duration(),
         route: old.route,
         target: plan.target,

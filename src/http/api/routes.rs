@@ -22,6 +22,8 @@ pub(crate) struct RouteView {
     mode: &'static str,
     r#continue: bool,
     verify: Option<Verify>,
+    /// What becomes of a running job when the alert resolves: `ignore` or `cancel`.
+    on_resolved: &'static str,
     /// A duration such as `1h`.
     #[schema(value_type = String)]
     expires: Span,
@@ -67,6 +69,7 @@ impl From<&Route> for RouteView {
             mode: route.mode.as_str(),
             r#continue: route.goes_on,
             verify: route.resolved_within.map(|resolved_within| Verify { resolved_within }),
+            on_resolved: route.on_resolved.as_str(),
             expires: route.expires,
             again_after: route.again_after,
         }

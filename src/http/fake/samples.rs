@@ -11,7 +11,7 @@ use crate::domain::host_stats::{HostStats, Recap};
 use crate::domain::ids::{Fingerprint, JobId, Target};
 use crate::domain::job::{Job, JobStatus, Trigger};
 use crate::domain::parameters::Parameters;
-use crate::domain::route::{Mode, Route};
+use crate::domain::route::{Mode, OnResolved, Route};
 use crate::domain::span::Span;
 use crate::domain::timestamp::Timestamp;
 
@@ -28,6 +28,7 @@ pub(crate) fn route(name: &str) -> Route {
         mode: Mode::Auto,
         goes_on: false,
         resolved_within: Some(Span::from_secs(120)),
+        on_resolved: OnResolved::Ignore,
         expires: Span::from_secs(1_800),
         again_after: None,
     }
@@ -95,7 +96,7 @@ pub(crate) fn job(number: u128, status: JobStatus) -> Job {
         finished_at: None,
         healed_at: None,
         healed_late: false,
-        cancel_requested_by: None,
+        cancel_requested: None,
     }
 }
 

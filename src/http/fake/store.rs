@@ -87,7 +87,7 @@ fn stored(new: &NewJob) -> Job {
         finished_at: None,
         healed_at: None,
         healed_late: false,
-        cancel_requested_by: None,
+        cancel_requested: None,
     }
 }
 

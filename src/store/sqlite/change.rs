@@ -28,7 +28,8 @@ const ASK_TO_STOP: &str = "
     -- ask_to_stop
     UPDATE jobs
     SET    cancel_requested_at = COALESCE(cancel_requested_at, ?2),
-           cancel_requested_by = COALESCE(cancel_requested_by, ?3)
+           cancel_requested_by = COALESCE(cancel_requested_by, ?3),
+           cancel_reason = COALESCE(cancel_reason, 'canceled')
     WHERE  id = ?1 AND status = 'running'";
 
 /// An approved job may wait as long again as it was allowed to before.
@@ -65,6 +66,7 @@ impl Write for Cancel {
                     .execute(&mut *scope.connection)
                     .await
                     .map_err(database)?;
+                scope.asked_to_stop(job);
                 by_person(scope, job, &by, ("stop_requested", "asked to stop the run")).await?;
                 Ok(Canceled::Asked)
             }

@@ -4,12 +4,13 @@ use async_trait::async_trait;
 
 use crate::domain::attempt::{AttemptKey, Start};
 use crate::domain::ids::EpisodeId;
+use crate::domain::job::CancelRequest;
 use crate::domain::timestamp::Timestamp;
 use crate::store::sqlite::change::end_waiting;
 use crate::store::sqlite::insert::{note, record};
 use crate::store::sqlite::jobs::load_jobs;
 use crate::store::sqlite::resolve::resolve_jobs;
-use crate::store::sqlite::rows::{count, database, get, integer, parsed, target, time, time_option};
+use crate::store::sqlite::rows::{cancel_requested, count, database, get, integer, parsed, target, time, time_option};
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{By, Claim, StoreError};
 
@@ -45,7 +46,7 @@ const RELEASE: &str = "
     SET    status = 'queued', attempts = attempts - 1,
            started_at = CASE WHEN attempts = 1 THEN NULL ELSE started_at END
     WHERE  id = ?1 AND fence = ?2 AND status = 'running'
-    RETURNING target, cancel_requested_by, episode,
+    RETURNING target, cancel_requested_by, cancel_reason, episode,
               (SELECT ended_at FROM episodes WHERE episodes.id = jobs.episode AND closed_at IS NOT NULL) AS ended_at";
 
 /// Takes jobs for a worker.
@@ -180,13 +181,13 @@ impl Write for Release {
         scope.touch(key.job);
         note(scope, &key.job.to_string(), now, ("released", "healgate"), &why).await?;
         // What happened meanwhile must not be forgotten with the run: a stop, or the end of the alert.
-        if let Some(name) = get::<Option<String>>(&released, "cancel_requested_by")? {
+        if let Some(CancelRequest { by, reason }) = cancel_requested(&released)? {
             let by = By {
-                name,
+                name: by,
                 at: now,
                 comment: None,
             };
-            return end_waiting(scope, key.job, &target(&released)?, ("canceled", &by)).await;
+            return end_waiting(scope, key.job, &target(&released)?, (reason.as_str(), &by)).await;
         }
         match (get(&released, "episode")?, time_option(&released, "ended_at")?) {
             (Some(_), Some(ended_at)) => {

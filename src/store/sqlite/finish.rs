@@ -14,7 +14,7 @@ use crate::store::observe::FinishedJob;
 use crate::store::sqlite::claim::about;
 use crate::store::sqlite::insert::promote;
 use crate::store::sqlite::jobs::load_jobs;
-use crate::store::sqlite::rows::{between, database, get, integer, json, time_option, to_json, word};
+use crate::store::sqlite::rows::{between, cancel_requested, database, get, integer, json, time_option, to_json, word};
 use crate::store::sqlite::writer::{Scope, Write};
 
 const FINISH_ATTEMPT: &str = "
@@ -27,8 +27,8 @@ const FINISH_ATTEMPT: &str = "
 
 const RUN_FACTS: &str = "
     -- run_facts
-    SELECT jobs.resolved_within, jobs.trigger_kind, jobs.parameters, jobs.episode, episodes.closed_at,
-           episodes.ended_at, episodes.starts_at
+    SELECT jobs.resolved_within, jobs.trigger_kind, jobs.parameters, jobs.episode, jobs.cancel_requested_by,
+           jobs.cancel_reason, episodes.closed_at, episodes.ended_at, episodes.starts_at
     FROM   jobs
     LEFT   JOIN episodes ON episodes.id = jobs.episode
     WHERE  jobs.id = ?1 AND jobs.fence = ?2 AND jobs.status = 'running'";
@@ -144,6 +144,7 @@ impl Finish {
                 .map(Span::from_secs),
             check: parameters.check,
             episode_open: episode.map(|_| !closed),
+            cancel_reason: cancel_requested(row)?.map_or(Reason::Canceled, |asked| asked.reason),
             by_hand: matches!(trigger, Trigger::Rerun | Trigger::Manual),
         })
     }

@@ -17,13 +17,14 @@ use crate::store::sqlite::writer::{Scope, Write};
 const INSERT_JOBS: &str = "
     -- insert_jobs
     INSERT INTO jobs (id, status, playbook, route, target, trigger_kind, triggered_by, rerun_of, follows, episode,
-                      alertname, fingerprint, alert, alert_group, parameters, by_hand, changes, resolved_within, created_at,
-                      run_at, expires_at)
+                      alertname, fingerprint, alert, alert_group, parameters, by_hand, changes, resolved_within, on_resolved,
+                      created_at, run_at, expires_at)
     SELECT value ->> 'id', value ->> 'status', value ->> 'playbook', value ->> 'route', value ->> 'target',
            value ->> 'trigger', value ->> 'triggered_by', value ->> 'rerun_of', value ->> 'follows',
            value ->> 'episode', value ->> 'alertname', value ->> 'fingerprint', value ->> 'alert',
            value ->> 'group', value ->> 'parameters', value ->> 'by_hand', value ->> 'changes',
-           value ->> 'resolved_within', value ->> 'created_at', value ->> 'created_at', value ->> 'expires_at'
+           value ->> 'resolved_within', value ->> 'on_resolved', value ->> 'created_at', value ->> 'created_at',
+           value ->> 'expires_at'
     FROM   json_each(?1)
     ORDER  BY key";
 
@@ -175,6 +176,7 @@ struct Row<'a> {
     by_hand: Option<String>,
     changes: Option<String>,
     resolved_within: Option<i64>,
+    on_resolved: &'static str,
     created_at: i64,
     expires_at: i64,
     message: String,
@@ -201,6 +203,7 @@ fn row(job: &NewJob) -> Result<Row<'_>, StoreError> {
         by_hand: job.by_hand.as_ref().map(to_json).transpose()?,
         changes: job.changes.as_ref().map(to_json).transpose()?,
         resolved_within: job.resolved_within.map(|span| integer(span.duration().as_secs())),
+        on_resolved: job.on_resolved.as_str(),
         created_at: job.created_at.as_micros(),
         expires_at: job.expires_at.as_micros(),
         message: first_message(job),

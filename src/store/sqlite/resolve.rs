@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteRow;
+use sqlx::Sqlite;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 
 use crate::domain::ids::{EpisodeId, JobId};
 use crate::domain::job::{JobStatus, Reason};
@@ -33,6 +34,15 @@ const HEAL_VERIFYING: &str = "
     WHERE  jobs.episode = closed.value ->> 'id' AND jobs.status = 'verifying'
     RETURNING id, target, playbook, route, status, reason, healed_at,
               (SELECT starts_at FROM episodes WHERE episodes.id = jobs.episode) AS episode_starts_at";
+
+const STOP_RUNNING: &str = "
+    -- stop_running
+    UPDATE jobs INDEXED BY jobs_of_episode
+    SET    cancel_requested_at = ?2, cancel_requested_by = 'healgate', cancel_reason = 'resolved_meanwhile'
+    FROM   json_each(?1) AS closed
+    WHERE  jobs.episode = closed.value ->> 'id' AND jobs.status = 'running' AND jobs.on_resolved = 'cancel'
+    AND    jobs.cancel_requested_at IS NULL
+    RETURNING id";
 
 const HEAL_LATE: &str = "
     -- heal_late
@@ -126,12 +136,19 @@ pub(super) async fn resolve_jobs(
             .map_err(database)?;
         conclude(scope, &rows, now, message).await?;
     }
-    let late = sqlx::query(HEAL_LATE)
-        .bind(&closed)
-        .fetch_all(&mut *scope.connection)
-        .await
-        .map_err(database)?;
-    let late: Vec<JobId> = late.iter().map(|row| parsed(row, "id")).collect::<Result<_, _>>()?;
+    let stopped = jobs_of(scope, sqlx::query(STOP_RUNNING).bind(&closed).bind(now.as_micros())).await?;
+    stopped.iter().for_each(|job| scope.asked_to_stop(*job));
+    note_all(
+        scope,
+        &stopped,
+        now,
+        (
+            "stop_requested",
+            "the alert resolved, and the route asks to stop the run then",
+        ),
+    )
+    .await?;
+    let late = jobs_of(scope, sqlx::query(HEAL_LATE).bind(&closed)).await?;
     note_all(
         scope,
         &late,
@@ -139,6 +156,14 @@ pub(super) async fn resolve_jobs(
         ("resolved", "the alert resolved after the job had finished"),
     )
     .await
+}
+
+type Statement<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+
+/// The jobs that a statement changed.
+async fn jobs_of(scope: &mut Scope<'_>, statement: Statement<'_>) -> Result<Vec<JobId>, StoreError> {
+    let rows = statement.fetch_all(&mut *scope.connection).await.map_err(database)?;
+    rows.iter().map(|row| parsed(row, "id")).collect()
 }
 
 /// Books the jobs that a statement finished: history, followers, and the next in line for their targets.

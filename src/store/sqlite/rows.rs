@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::domain::attempt::{Attempt, Outcome};
 use crate::domain::ids::{Fingerprint, JobId, Target};
-use crate::domain::job::{Job, JobStatus, Reason, Trigger};
+use crate::domain::job::{CancelRequest, Job, JobStatus, Reason, Trigger};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 
@@ -154,8 +154,18 @@ pub(super) fn job(row: &SqliteRow) -> Result<Job, StoreError> {
         finished_at: time_option(row, "finished_at")?,
         healed_at: time_option(row, "healed_at")?,
         healed_late: get(row, "healed_late")?,
-        cancel_requested_by: get(row, "cancel_requested_by")?,
+        cancel_requested: cancel_requested(row)?,
     })
+}
+
+/// Of a row with `cancel_requested_by` and `cancel_reason`.
+pub(super) fn cancel_requested(row: &SqliteRow) -> Result<Option<CancelRequest>, StoreError> {
+    let by: Option<String> = get(row, "cancel_requested_by")?;
+    let reason = word_option(row, "cancel_reason", Reason::parse)?;
+    Ok(by.map(|by| CancelRequest {
+        by,
+        reason: reason.unwrap_or(Reason::Canceled),
+    }))
 }
 
 /// A row of `attempts`.

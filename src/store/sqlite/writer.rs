@@ -53,6 +53,11 @@ impl Scope<'_> {
         self.grew(job);
     }
 
+    /// Notes that a running job is to stop.
+    pub(super) fn asked_to_stop(&mut self, job: JobId) {
+        self.committed.asked_to_stop.push(job);
+    }
+
     /// Notes that a job has finished.
     pub(super) fn finished(&mut self, job: FinishedJob) {
         self.committed.finished.push(job);

@@ -54,10 +54,9 @@ async fn a_running_job_is_asked_to_stop_by_whoever_asked_first() {
         assert_eq!(world.store.cancel(id, world.by(name)).await.unwrap(), Canceled::Asked);
     }
     let job = world.job(id).await;
-    assert_eq!(
-        (job.status, job.cancel_requested_by.as_deref()),
-        (JobStatus::Running, Some("ada"))
-    );
+    assert_eq!(job.status, JobStatus::Running);
+    let asked = job.cancel_requested.unwrap();
+    assert_eq!((asked.by.as_str(), asked.reason), ("ada", Reason::Canceled));
     world.end(key, Outcome::Canceled).await;
     assert_eq!(world.state(id).await, CANCELED);
 }

@@ -6,7 +6,7 @@ use healgate::domain::attempt::Outcome;
 use healgate::domain::job::{JobStatus, Reason};
 use healgate::store::Answer;
 
-use super::world::{World, asking, ending, firing, resolved, route, verified};
+use super::world::{World, asking, ending, firing, resolved, route, stopped_when_resolved, verified};
 
 const HEALED: (JobStatus, Option<Reason>) = (JobStatus::Succeeded, Some(Reason::Healed));
 const NOT_HEALED: (JobStatus, Option<Reason>) = (JobStatus::Failed, Some(Reason::NotHealed));
@@ -84,6 +84,44 @@ async fn an_alert_that_resolved_during_the_run_is_healed_at_once() {
     let job = world.end(key, Outcome::Ok).await;
     assert_eq!((job.status, job.reason), HEALED);
     assert_eq!((job.healed_at, job.healed_late), (Some(world.ago(2)), false));
+}
+
+#[tokio::test]
+async fn a_running_job_is_asked_to_stop_when_its_alert_resolves_where_its_route_says_so() {
+    let world = World::new().await;
+    let ask = |name, fingerprint| firing(fingerprint, world.ago(30)).via(stopped_when_resolved(name), fingerprint);
+    let stopped = world.job_for(ask("r", "a")).await;
+    let key = world.claim_one().await;
+    let quick = world.job_for(ask("r", "b")).await;
+    let quick_key = world.claim_one().await;
+    let other = world.job_for(firing("c", world.ago(30)).via(verified("s"), "c")).await;
+    world.claim_one().await;
+    world
+        .post(
+            ["a", "b", "c"]
+                .map(|name| resolved(name, world.ago(30), world.ago(2)))
+                .into(),
+        )
+        .await;
+
+    let heard = world.heard.0.lock().unwrap().asked_to_stop.clone();
+    assert_eq!(heard, [stopped, quick]);
+    let asked = world.job(stopped).await.cancel_requested.unwrap();
+    assert_eq!(
+        (asked.by.as_str(), asked.reason),
+        ("healgate", Reason::ResolvedMeanwhile)
+    );
+    assert_eq!(world.job(other).await.cancel_requested, None);
+    // A person who comes later changes nothing.
+    world.store.cancel(stopped, world.by("ada")).await.unwrap();
+    let job = world.end(key, Outcome::Canceled).await;
+    assert_eq!(
+        (job.status, job.reason),
+        (JobStatus::Canceled, Some(Reason::ResolvedMeanwhile))
+    );
+    // One that was quicker than the stop has healed.
+    let job = world.end(quick_key, Outcome::Ok).await;
+    assert_eq!((job.id, job.status, job.reason), (quick, HEALED.0, HEALED.1));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use healgate::domain::ids::{Fingerprint, JobId, NotificationId, Target};
 use healgate::domain::job::{Job, JobStatus, NewJob, Reason, Trigger};
 use healgate::domain::parameters::{Parameters, Plan};
 use healgate::domain::policy::{Delivery, Intake, Reached};
-use healgate::domain::route::{Mode, Route};
+use healgate::domain::route::{Mode, OnResolved, Route};
 use healgate::domain::span::Span;
 use healgate::domain::timestamp::Timestamp;
 use healgate::store::observe::{Committed, Observer};
@@ -31,6 +31,7 @@ impl Observer for Heard {
     fn committed(&self, committed: &Committed) {
         let mut all = self.0.lock().unwrap();
         all.touched.extend(&committed.touched);
+        all.asked_to_stop.extend(&committed.asked_to_stop);
         all.finished.extend(committed.finished.iter().cloned());
         all.waits.extend(&committed.waits);
     }
@@ -145,6 +146,7 @@ impl World {
             by_hand: None,
             changes: None,
             resolved_within: None,
+            on_resolved: OnResolved::Ignore,
             created_at: self.now(),
             expires_at: self.now() + Duration::from_secs(3_600),
         }
@@ -273,8 +275,17 @@ pub(super) fn route(name: &str) -> Route {
         mode: Mode::Auto,
         goes_on: true,
         resolved_within: None,
+        on_resolved: OnResolved::Ignore,
         expires: Span::from_secs(3_600),
         again_after: None,
+    }
+}
+
+/// A route that has a running job stopped when its alert resolves.
+pub(super) fn stopped_when_resolved(name: &str) -> Route {
+    Route {
+        on_resolved: OnResolved::Cancel,
+        ..verified(name)
     }
 }
 

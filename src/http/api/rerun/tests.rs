@@ -9,6 +9,7 @@ use crate::domain::host_stats::{HostStats, Recap};
 use crate::domain::ids::Target;
 use crate::domain::job::{Job, JobStatus, Trigger};
 use crate::domain::parameters::Overrides;
+use crate::domain::route::OnResolved;
 use crate::domain::span::Span;
 use crate::http::fake::{Gateway, attempt, job, job_id, now};
 
@@ -44,6 +45,7 @@ async fn a_rerun_is_a_new_job_with_the_catalogue_in_force() {
     let new = gateway.store.state().inserted.remove(0);
     assert_eq!(new.trigger, Trigger::Rerun);
     assert_eq!(new.resolved_within, Some(Span::from_secs(120)));
+    assert_eq!(new.on_resolved, OnResolved::Ignore);
     assert_eq!(new.expires_at, now() + Span::from_secs(1_800).duration());
     assert_eq!(new.parameters.limit, None);
 }
