@@ -2,7 +2,7 @@
 //! read; the store has it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
@@ -12,7 +12,7 @@ use crate::domain::ids::JobId;
 #[derive(Debug, Default)]
 pub struct Live {
     jobs: Mutex<HashMap<JobId, watch::Sender<()>>>,
-    stops: Mutex<HashMap<JobId, Arc<Notify>>>,
+    stops: Mutex<HashMap<JobId, Arc<Asked>>>,
     queue: Notify,
 }
 
@@ -29,7 +29,15 @@ pub struct Follower {
 pub struct StopSignal {
     live: Arc<Live>,
     job: JobId,
-    asked: Arc<Notify>,
+    asked: Arc<Asked>,
+}
+
+/// What was asked of a run.
+#[derive(Debug, Default)]
+struct Asked {
+    notify: Notify,
+    /// Who asked while the store could not take that.
+    by: OnceLock<String>,
 }
 
 impl Live {
@@ -66,8 +74,18 @@ impl Live {
     /// Asks the run of that job to stop, if one is under way in this process.
     pub fn ask_stop(&self, job: JobId) {
         if let Some(asked) = lock(&self.stops).get(&job) {
-            asked.notify_one();
+            asked.notify.notify_one();
         }
+    }
+
+    /// The same where the store cannot say who asks. Whether a run is under way in this process.
+    pub fn ask_stop_unstored(&self, job: JobId, by: &str) -> bool {
+        let asked = lock(&self.stops).get(&job).map(Arc::clone);
+        if let Some(asked) = &asked {
+            asked.by.get_or_init(|| by.to_owned());
+            asked.notify.notify_one();
+        }
+        asked.is_some()
     }
 
     /// Registers a run that can be stopped.
@@ -102,7 +120,12 @@ impl Drop for Follower {
 impl StopSignal {
     /// Waits until a stop is asked for.
     pub async fn asked(&self) {
-        self.asked.notified().await;
+        self.asked.notify.notified().await;
+    }
+
+    /// Who asked while the store could not take that.
+    pub fn unstored_by(&self) -> Option<&str> {
+        self.asked.by.get().map(String::as_str)
     }
 }
 

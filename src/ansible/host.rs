@@ -26,7 +26,9 @@ use crate::ansible::host::play::Play;
 use crate::ansible::host::stop::{Stopping, end_remains};
 use crate::ansible::host::wake::Sleeper;
 use crate::ansible::host::wakes::{Wakes, Woken};
-use crate::ansible::rundir::{How, Order, RunDir, Status, StatusFile, Stop, StopKind, lock_file, names, try_lock};
+use crate::ansible::rundir::{
+    How, Order, Reserved, RunDir, STATUS_BYTES, Status, Stop, StopKind, lock_file, names, try_lock,
+};
 use crate::ansible::warm::request::tell_start;
 use crate::clock::Clock;
 use crate::domain::attempt::Start;
@@ -80,7 +82,7 @@ pub fn run(summons: &Summons<'_>, clock: &dyn Clock) -> io::Result<()> {
     if !is_current || run.file("abandoned").exists() || run.file("status.json").exists() {
         return Err(io::Error::other("this run is over, or the gateway has given it up"));
     }
-    let reserved = StatusFile::reserve(dir)?;
+    let reserved = Reserved::reserve(dir, "status.json", STATUS_BYTES)?;
     let wakes = Wakes::new(dir)?;
     let status = match run.stop_requested()? {
         Some(stop) => not_begun(&run, &order, stop, clock.now()),
@@ -98,7 +100,7 @@ pub fn run(summons: &Summons<'_>, clock: &dyn Clock) -> io::Result<()> {
 }
 
 /// The disk may be full for a while: how a run ended is worth waiting for.
-fn publish(reserved: &StatusFile, status: &Status) -> io::Result<()> {
+fn publish(reserved: &Reserved, status: &Status) -> io::Result<()> {
     let bytes = serde_json::to_vec(status)?;
     let mut result = reserved.publish(&bytes);
     for _ in 1..STATUS_TRIES {

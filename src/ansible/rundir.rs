@@ -30,7 +30,8 @@ use crate::domain::attempt::Start;
 use crate::domain::ids::JobId;
 use crate::domain::timestamp::Timestamp;
 
-pub(crate) use files::{READ_AT_MOST, StatusFile, lock_file, mark, try_lock, write_atomically, write_new};
+use files::STOP_BYTES;
+pub(crate) use files::{READ_AT_MOST, Reserved, STATUS_BYTES, lock_file, mark, try_lock, write_atomically, write_new};
 pub(crate) use list::names;
 pub use state::RunState;
 
@@ -246,6 +247,7 @@ impl RunDir {
         if let Some(limit) = &spec.limit {
             write_new(&self.file("limit"), limit)?;
         }
+        Reserved::reserve(&self.path, "stop.json", STOP_BYTES)?;
         write_new(&self.file("run.json"), &serde_json::to_vec(&order)?)?;
         // After run.json, which is how a later start knows of it. Made anew, as it may lie where anybody can make
         // directories.
@@ -278,7 +280,10 @@ impl RunDir {
     /// Asks the host to end the run. It sees the request at once; one that is made before the run begins keeps it from
     /// beginning. A second request changes nothing.
     pub fn request_stop(&self, stop: &Stop) -> io::Result<()> {
-        write_atomically(&self.path, "stop.json", &serde_json::to_vec(stop)?)
+        if self.file("stop.json").exists() {
+            return Ok(());
+        }
+        Reserved::open(&self.path, "stop.json")?.publish(&serde_json::to_vec(stop)?)
     }
 
     /// The request to end the run, if there is one.

@@ -117,7 +117,7 @@ async fn to_the_end(tools: &Tools, key: AttemptKey, run: &mut Followed, parting:
 async fn watch(tools: &Tools, key: AttemptKey, (ends, dir): (&mut Ends, &RunDir), parting: &Parting) -> Reached {
     let stop = tools.live.stop_signal(key.job);
     // Begins with a look: a stop may have been asked for before the signal was registered.
-    let mut stops = Stops::new();
+    let mut stops = Stops::new(&stop);
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopping = false;

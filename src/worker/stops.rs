@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::ansible::rundir::{RunDir, Stop, StopKind};
 use crate::domain::attempt::AttemptKey;
 use crate::domain::job::{CancelRequest, Reason};
+use crate::live::StopSignal;
 use crate::worker::Tools;
 
 /// How long to wait before a stop that could not be passed on is tried again.
@@ -15,7 +16,8 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// What has still to be passed on.
 #[derive(Debug)]
-pub(super) struct Stops {
+pub(super) struct Stops<'a> {
+    signal: &'a StopSignal,
     /// The store may know of somebody who wants the run to end.
     asked: bool,
     /// This process ends, and takes its runs with it.
@@ -23,10 +25,11 @@ pub(super) struct Stops {
     not_before: Instant,
 }
 
-impl Stops {
+impl<'a> Stops<'a> {
     /// For a run that may have been asked to stop already.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(signal: &'a StopSignal) -> Self {
         Self {
+            signal,
             asked: true,
             shutdown: false,
             not_before: Instant::now(),
@@ -49,7 +52,7 @@ impl Stops {
             return;
         }
         if self.asked {
-            self.asked = !pass_on_cancel(tools, key, dir).await;
+            self.asked = !self.pass_on_cancel(tools, key, dir).await;
         }
         if self.shutdown {
             self.shutdown = !request_stop(tools, dir, "healgate", StopKind::Shutdown);
@@ -58,22 +61,25 @@ impl Stops {
             self.not_before = Instant::now() + PAUSE_AFTER_FAILURE;
         }
     }
-}
 
-/// Asks the run's host to stop, if somebody asked that of the job. Whether nothing is left to do.
-async fn pass_on_cancel(tools: &Tools, key: AttemptKey, dir: &RunDir) -> bool {
-    match tools.store.find_job(key.job).await {
-        Ok(Some(job)) => job.cancel_requested.is_none_or(|CancelRequest { by, reason }| {
-            let kind = match reason {
-                Reason::ResolvedMeanwhile => StopKind::Resolved,
-                _ => StopKind::Cancel,
-            };
-            request_stop(tools, dir, &by, kind)
-        }),
-        Ok(None) => true,
-        Err(error) => {
-            tracing::error!(%error, "failed to look who wants the run to stop; trying again");
-            false
+    /// Asks the run's host to stop, if somebody asked that of the job. Whether nothing is left to do.
+    async fn pass_on_cancel(&self, tools: &Tools, key: AttemptKey, dir: &RunDir) -> bool {
+        if let Some(by) = self.signal.unstored_by() {
+            return request_stop(tools, dir, by, StopKind::Cancel);
+        }
+        match tools.store.find_job(key.job).await {
+            Ok(Some(job)) => job.cancel_requested.is_none_or(|CancelRequest { by, reason }| {
+                let kind = match reason {
+                    Reason::ResolvedMeanwhile => StopKind::Resolved,
+                    _ => StopKind::Cancel,
+                };
+                request_stop(tools, dir, &by, kind)
+            }),
+            Ok(None) => true,
+            Err(error) => {
+                tracing::error!(%error, "failed to look who wants the run to stop; trying again");
+                false
+            }
         }
     }
 }

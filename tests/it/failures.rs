@@ -169,6 +169,50 @@ async fn a_full_disk_never_blocks_a_playbook() {
 }
 
 #[tokio::test]
+async fn a_run_is_stopped_on_a_full_disk_whether_or_not_the_database_is_on_it_too() {
+    for database in ["sqlite://var/", "sqlite://disk/"] {
+        let folder = Folder::new();
+        let settings = folder.read("healgate.yml").replace("sqlite://var/", database);
+        folder.write("healgate.yml", &format!("{settings}data_dir: disk\n{ONE_SLOT}"));
+        folder.write("fix.yml", "open('works', 'w').close()\nwait_for('/never')");
+        let (gateway, disk) = on_small_disk(&folder, "true").await;
+        let job = gateway.queue(firing("Down", "f1")).await;
+        until("the playbook works", || async {
+            folder.path("works").exists().then_some(())
+        })
+        .await;
+        let filling = fill(&disk);
+        let answer = gateway.post(&format!("/api/v1/jobs/{job}/cancel")).await;
+        if answer.status() != 202 {
+            let problem: Value = answer.json().await.unwrap();
+            assert_eq!(problem["status"], 503, "{database}: {problem}");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(
+                detail.ends_with("the run is being stopped all the same"),
+                "{database}: {detail}"
+            );
+        }
+        until("nothing of the run is left", || async {
+            let processes = folder.processes();
+            let mut commands = processes.iter().map(|(_, command)| command);
+            (!commands.any(|command| command.contains("fix.yml"))).then_some(())
+        })
+        .await;
+        fs::remove_file(filling).unwrap();
+        let ended = gateway.until_finished(&job).await;
+        assert_eq!(
+            (&ended["status"], &ended["reason"]),
+            (&"canceled".into(), &"canceled".into())
+        );
+        let message = ended["attempts"][0]["message"].as_str().unwrap();
+        assert_eq!(message, "stopped by anonymous (cancel)", "{database}");
+        fs::remove_file(folder.path("works")).unwrap();
+        folder.write("fix.yml", FIX);
+        the_next_one_runs(&gateway).await;
+    }
+}
+
+#[tokio::test]
 async fn a_gateway_starts_on_a_full_disk_and_takes_writes_once_there_is_room() {
     let folder = Folder::new();
     let settings = folder.read("healgate.yml").replace("sqlite://var/", "sqlite://disk/");

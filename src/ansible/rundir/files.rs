@@ -13,8 +13,11 @@ use crate::ansible::rundir::named;
 /// How much of a file is read at once.
 pub(crate) const READ_AT_MOST: usize = 1 << 20;
 
-/// Space that is kept for the status, so that a full disk cannot swallow how a run ended.
-const STATUS_BYTES: usize = 16 << 10;
+/// Space for `status.json`, so that a full disk cannot swallow how a run ended.
+pub(crate) const STATUS_BYTES: usize = 16 << 10;
+
+/// Space for `stop.json`, so that a run can be stopped that fills the disk.
+pub(super) const STOP_BYTES: usize = 4 << 10;
 
 /// A random name for one directory.
 pub(super) fn ticket() -> io::Result<String> {
@@ -41,7 +44,7 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Writes a file so that it is there as a whole or not at all, also after a power cut.
 pub(crate) fn write_atomically(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let temporary = dir.join(format!("{name}.tmp"));
+    let temporary = temporary(dir, name);
     write_new(&temporary, bytes)?;
     publish(&temporary, dir, name)
 }
@@ -95,36 +98,48 @@ fn private() -> OpenOptions {
     options
 }
 
-/// The status to be, with its space already taken from the disk.
+/// A file to be, with its space already taken from the disk.
 #[derive(Debug)]
-pub(crate) struct StatusFile {
+pub(crate) struct Reserved {
     file: File,
     temporary: PathBuf,
     dir: PathBuf,
+    name: &'static str,
 }
 
-impl StatusFile {
-    pub(crate) fn reserve(dir: &Path) -> io::Result<Self> {
-        let temporary = dir.join("status.json.tmp");
+impl Reserved {
+    pub(crate) fn reserve(dir: &Path, name: &'static str, size: usize) -> io::Result<Self> {
+        let reserved = Self::open(dir, name)?;
         // Not synced: it need not outlive anything yet.
-        let reserve = || {
-            let mut file = private().truncate(true).open(&temporary)?;
-            file.write_all(&[b' '; STATUS_BYTES])?;
-            Ok(file)
-        };
-        let file = reserve().map_err(|error: io::Error| named("write", &temporary, &error))?;
+        let filled = reserved.file.write_all_at(&vec![b' '; size], 0);
+        filled.map_err(|error| named("write", &reserved.temporary, &error))?;
+        Ok(reserved)
+    }
+
+    /// One that was reserved earlier, perhaps by another process; without its space where it was not.
+    pub(super) fn open(dir: &Path, name: &'static str) -> io::Result<Self> {
+        let temporary = temporary(dir, name);
+        let file = private().open(&temporary);
         Ok(Self {
-            file,
+            file: file.map_err(|error| named("open", &temporary, &error))?,
             temporary,
             dir: dir.to_path_buf(),
+            name,
         })
     }
 
     /// May be tried again after an error.
     pub(crate) fn publish(&self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, 0)?;
-        self.file.set_len(bytes.len() as u64)?;
-        self.file.sync_all()?;
-        publish(&self.temporary, &self.dir, "status.json")
+        let write = || {
+            self.file.write_all_at(bytes, 0)?;
+            self.file.set_len(bytes.len() as u64)?;
+            self.file.sync_all()
+        };
+        write().map_err(|error| named("write", &self.temporary, &error))?;
+        publish(&self.temporary, &self.dir, self.name)
     }
+}
+
+fn temporary(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.tmp"))
 }

@@ -69,7 +69,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ansible::rundir::{How, Order, RunSpec, Runs, StatusFile, Stop, StopKind};
+    use crate::ansible::rundir::{How, Order, Reserved, RunSpec, Runs, STATUS_BYTES, Stop, StopKind};
     use crate::clock::{Clock, Ids, SystemClock};
     use crate::domain::attempt::Start;
 
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_status_is_read_back_as_it_was_written() {
         let (_data, _, _, run) = create();
-        let reserved = StatusFile::reserve(run.path()).unwrap();
+        let reserved = Reserved::reserve(run.path(), "status.json", STATUS_BYTES).unwrap();
         reserved.publish(&serde_json::to_vec(&status()).unwrap()).unwrap();
         let RunState::Ended(read) = run.state().unwrap() else {
             panic!("not ended")
@@ -216,6 +216,11 @@ mod tests {
             at: SystemClock.now(),
         };
         run.request_stop(&stop).unwrap();
+        let second = Stop {
+            by: "bob".into(),
+            ..stop.clone()
+        };
+        run.request_stop(&second).unwrap();
         assert_eq!(run.stop_requested().unwrap(), Some(stop));
     }
 

@@ -10,7 +10,7 @@ use crate::http::auth::{Caller, OperatorAccess};
 use crate::http::input::{PathId, Query, SmallBody, optional_json};
 use crate::http::problem::{Problem, ProblemView};
 use crate::http::views::JobView;
-use crate::store::{Answer, By};
+use crate::store::{Answer, By, StoreError};
 
 /// What a person says about what they do.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -38,8 +38,20 @@ pub(crate) async fn cancel(
     body: SmallBody,
 ) -> Result<HttpResponse, Problem> {
     let by = by(&app, caller.0, &query, &body)?;
-    app.store.cancel(id.0, by).await?;
-    changed(&app, id.0).await
+    let name = by.name.clone();
+    match app.store.cancel(id.0, by).await {
+        // What fills the disk may be this very run.
+        Err(StoreError::Unavailable(error)) if app.live.ask_stop_unstored(id.0, &name) => {
+            tracing::warn!(job.id = %id.0, by = name, error, "stopping a run without a record of who asked");
+            Err(Problem::unavailable(
+                "the database takes no writes now; the run is being stopped all the same",
+            ))
+        }
+        canceled => {
+            canceled?;
+            changed(&app, id.0).await
+        }
+    }
 }
 
 /// Approve a job that waits for it
