@@ -169,6 +169,30 @@ async fn a_full_disk_never_blocks_a_playbook() {
 }
 
 #[tokio::test]
+async fn a_log_leaves_room_on_the_disk_for_what_ansible_needs() {
+    let play = "
+- hosts: all
+  gather_facts: false
+  tasks:
+    - debug: {msg: \"{{ 'x' * 3000000 }}\"}
+      loop: [1, 2, 3, 4]
+    - shell: echo last
+";
+    for core in cores() {
+        let folder = Folder::new();
+        folder.settings_for(&core, &format!("data_dir: disk\n{ONE_SLOT}"));
+        folder.write("fix.yml", play);
+        let (gateway, _disk) = on_small_disk(&folder, "true").await;
+        let job = gateway.queue(firing("Down", "f1")).await;
+        let ended = gateway.until_finished(&job).await;
+        assert_eq!(ended["status"], "succeeded", "{core}: {ended:#}");
+        let attempt = &ended["attempts"][0];
+        assert_eq!(attempt["log_truncated"], true, "{core}: {attempt:#}");
+        assert_eq!(attempt["host_stats"]["localhost"]["ok"], 2, "{core}: {attempt:#}");
+    }
+}
+
+#[tokio::test]
 async fn a_run_is_stopped_on_a_full_disk_whether_or_not_the_database_is_on_it_too() {
     for database in ["sqlite://var/", "sqlite://disk/"] {
         let folder = Folder::new();

@@ -11,6 +11,9 @@ use crate::ansible::host::mask::Mask;
 /// For what the host itself has to say.
 const RESERVE: u64 = 4096;
 
+/// Space that a log leaves free: Ansible keeps its own temporary files beside it, and fails without them.
+const LEFT_FREE: u64 = 4 << 20;
+
 /// How much is masked at once: a short secret that comes again and again makes it several times as long.
 const MASK_AT_ONCE: usize = 64 << 10;
 
@@ -81,6 +84,10 @@ impl Output {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
+        if !has_room(&self.file) {
+            self.lost += bytes.len() as u64;
+            return;
+        }
         let room = self.head_bytes().saturating_sub(self.written + self.lost);
         let head = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
         self.append(&bytes[..head]);
@@ -218,6 +225,12 @@ impl Tail {
             }
         }
     }
+}
+
+fn has_room(file: &File) -> bool {
+    let room = rustix::fs::fstatvfs(file).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    // Where the disk does not tell, writing does.
+    room.map_or(true, |room| room >= LEFT_FREE)
 }
 
 fn private() -> OpenOptions {

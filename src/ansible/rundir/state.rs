@@ -218,7 +218,7 @@ mod tests {
         run.request_stop(&stop).unwrap();
         let second = Stop {
             by: "bob".into(),
-            ..stop.clone()
+            ..stop
         };
         run.request_stop(&second).unwrap();
         assert_eq!(run.stop_requested().unwrap(), Some(stop));
