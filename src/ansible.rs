@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 
+pub use host::guard::guard as guard_run;
 pub use host::play::exec as exec_playbook;
 pub use host::{Summons, run as run_host};
 pub use warm::{Limits as WarmLimits, Usage as WarmUsage};

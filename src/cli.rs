@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod check;
+mod run_guard;
 mod run_host;
 mod say;
 mod serve;
@@ -32,6 +33,9 @@ enum Command {
     /// Run one playbook from its run directory; started by `serve`
     #[command(hide = true)]
     RunHost(run_host::Args),
+    /// End what a run has left when its host is killed; started by `run-host`
+    #[command(hide = true)]
+    RunGuard(run_guard::Args),
 }
 
 /// Where the settings are.
@@ -49,6 +53,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Token(command) => token::run(&command),
         Command::RunHost(args) => run_host::run(&args),
+        Command::RunGuard(args) => run_guard::run(&args),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The process between the gateway and one playbook: starts it, keeps its log, ends it when it must end, and writes down
 //! how it ended. Outlives the gateway on purpose; has one thread, and no tokio. Never touches the store.
 
+pub(super) mod guard;
 mod mask;
 pub(super) mod masters;
 mod output;
@@ -11,7 +12,7 @@ mod wake;
 pub(super) mod wakes;
 
 use std::fs;
-use std::io;
+use std::io::{self, Write, stderr};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -19,11 +20,13 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, set_child_subreaper, setsid, wait};
 
+use crate::ansible::host::guard::Guard;
 use crate::ansible::host::mask::Mask;
 use crate::ansible::host::masters::dismiss;
 use crate::ansible::host::output::Output;
 use crate::ansible::host::play::Play;
 use crate::ansible::host::stop::{Stopping, end_remains};
+use crate::ansible::host::tree::Doomed;
 use crate::ansible::host::wake::Sleeper;
 use crate::ansible::host::wakes::{Wakes, Woken};
 use crate::ansible::rundir::{
@@ -152,6 +155,7 @@ struct Host<'a> {
     wakes: Wakes,
     output: Output,
     play: Play,
+    guard: Option<Guard>,
     start: Start,
     deadline: Instant,
     ended: Option<How>,
@@ -171,6 +175,11 @@ impl<'a> Host<'a> {
                 };
             }
         };
+        // Only now, as it must not delay the play.
+        let guard = Guard::start(&run, play.output());
+        if let Err(error) = &guard {
+            let _ = writeln!(stderr(), "healgate run-host: no guard for this run: {error}");
+        }
         let now = Instant::now();
         // No limit can be too long to hold.
         let deadline = now.checked_add(order.time_limit).unwrap_or(now + LONGEST_WAIT);
@@ -181,6 +190,7 @@ impl<'a> Host<'a> {
             wakes,
             output,
             play,
+            guard: guard.ok(),
             start,
             deadline,
             ended: None,
@@ -251,8 +261,13 @@ impl<'a> Host<'a> {
         // A play that has ended by itself was not stopped.
         if self.ended.is_none() {
             let now = Instant::now();
-            self.stopping = Some(Stopping::begin(stop, &self.order, self.play.pid(), now));
+            self.stopping = Some(Stopping::begin(stop, &self.order, self.doomed(), self.play.pid(), now));
         }
+    }
+
+    fn doomed(&self) -> Doomed {
+        let guard = self.guard.as_ref().and_then(Guard::identity);
+        Doomed::new(raw(getpid()), raw(self.play.pid()), guard, &self.order)
     }
 
     fn conclude(mut self, how: How, started_at: Timestamp) -> Status {
@@ -261,7 +276,7 @@ impl<'a> Host<'a> {
             dismiss(&self.order.sockets);
         }
         let dead = match how {
-            How::Signaled { .. } if self.stopping.is_none() => end_remains(&self.run, &self.order, self.play.pid()),
+            How::Signaled { .. } if self.stopping.is_none() => end_remains(&self.run, self.doomed()),
             _ => Vec::new(),
         };
         self.play.copy_rest(&mut self.output);

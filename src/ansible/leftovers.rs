@@ -3,18 +3,35 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::ansible::events::{EventReader, Progress};
 use crate::ansible::host::masters::Masters;
 use crate::ansible::host::stop::kill_until_gone;
 use crate::ansible::host::tree::{Mark, Process, processes};
-use crate::ansible::rundir::{Killed, RunDir};
+use crate::ansible::host::wakes::pause;
+use crate::ansible::rundir::{Killed, RunDir, lock_file, read_json, try_lock};
+
+/// How often to look whether a guard is done.
+const LOOK: Duration = Duration::from_millis(10);
 
 impl RunDir {
-    /// Kills all that unfinished tasks of a vanished run began, and Ansible itself. Returns when none of it lives, or
-    /// after `patience`. Blocks its thread.
+    /// Ends all that unfinished tasks of a vanished run began, and Ansible itself; its guard may have done so already, or
+    /// do so now. Answers with what was killed, by either. Returns when none of it lives, or after `patience`, twice
+    /// where there is a guard. Blocks its thread.
     pub fn end_leftovers(&self, patience: Duration) -> io::Result<Vec<Killed>> {
+        let lock = lock_file(self.path())?;
+        let give_up = Instant::now() + patience;
+        while !try_lock(&lock)? && Instant::now() < give_up {
+            pause(LOOK);
+        }
+        let mut killed: Vec<Killed> = read_json(&self.file("guard.json"))?.unwrap_or_default();
+        killed.extend(self.kill_leftovers(patience)?);
+        Ok(killed)
+    }
+
+    /// The same, for whoever holds the run's lock.
+    pub(in crate::ansible) fn kill_leftovers(&self, patience: Duration) -> io::Result<Vec<Killed>> {
         let order = self.order()?;
         let masters = Masters::of(&order.sockets);
         let (mut events, mut progress) = (EventReader::default(), Progress::default());

@@ -9,6 +9,7 @@
 //! | `output.log`, `events.jsonl` | host, callback plugin | what happens |
 //! | `stop.json` | gateway | end the run |
 //! | `status.json` | host, once | how it ended; everything else is complete |
+//! | `guard.json` | guard, holding the lock | what it had to kill after the host was killed |
 //! | `abandoned` | gateway, holding the lock | a host that comes late must not begin |
 
 mod files;
@@ -31,7 +32,9 @@ use crate::domain::ids::JobId;
 use crate::domain::timestamp::Timestamp;
 
 use files::STOP_BYTES;
-pub(crate) use files::{READ_AT_MOST, Reserved, STATUS_BYTES, lock_file, mark, try_lock, write_atomically, write_new};
+pub(crate) use files::{
+    READ_AT_MOST, Reserved, STATUS_BYTES, lock_file, mark, read_json, try_lock, write_atomically, write_new,
+};
 pub(crate) use list::names;
 pub use state::RunState;
 
@@ -288,12 +291,12 @@ impl RunDir {
 
     /// The request to end the run, if there is one.
     pub fn stop_requested(&self) -> io::Result<Option<Stop>> {
-        files::read_json(&self.file("stop.json"))
+        read_json(&self.file("stop.json"))
     }
 
     /// How the run ended, once it has.
     pub fn status(&self) -> io::Result<Option<Status>> {
-        files::read_json(&self.file("status.json"))
+        read_json(&self.file("status.json"))
     }
 
     /// Bytes of the log from `offset` on, at most `max`; empty when there are no more yet.

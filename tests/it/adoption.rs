@@ -9,6 +9,7 @@ use crate::support::alerts::firing;
 use crate::support::folder::{FIX, Folder};
 use crate::support::gateway::Gateway;
 use crate::support::wait::until;
+use crate::warm_runs::children_of;
 
 fn signal(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
@@ -103,8 +104,7 @@ async fn a_hundred_runs(folder: &Folder) {
         signal(*host, Signal::KILL);
     }
     for host in &hosts[33..66] {
-        let children = std::fs::read_to_string(format!("/proc/{host}/task/{host}/children")).unwrap();
-        signal(children.trim().parse().unwrap(), Signal::TERM);
+        signal(children_of(*host)[0], Signal::TERM);
     }
     until("a third is left", || async {
         (self::hosts(folder).len() == RUNS - 66).then_some(())

@@ -297,6 +297,7 @@ async fn a_stop_that_cannot_be_passed_on_at_once_is_passed_on_later() {
     let (job, dir) = silent_run(&folder, &gateway).await;
     // As a full disk would.
     let in_the_way = dir.join("stop.json.tmp");
+    std::fs::remove_file(&in_the_way).unwrap();
     std::fs::create_dir(&in_the_way).unwrap();
     assert_eq!(gateway.post(&format!("/api/v1/jobs/{job}/cancel")).await.status(), 202);
     until("the gateway has failed to stop the run", || async {

@@ -185,6 +185,24 @@ async fn a_daemon_that_holds_the_pipe_does_not_hold_the_run() {
     kill(daemon);
 }
 
+/// One that writes would die of a pipe without a reader.
+#[tokio::test]
+async fn a_daemon_goes_on_writing_into_the_output_of_a_run_that_has_ended() {
+    let world = World::new("none");
+    let daemon = "while :; do echo alive; echo >> $DIR/written; sleep 0.02; done";
+    let script =
+        format!("setsid sh -c 'echo $$ > $DIR/daemon; {daemon}' & while [ ! -e $DIR/written ]; do sleep 0.02; done");
+    let ended = world.start(&world.script(&script)).end().await;
+    assert_eq!(ended.status.how, How::Exited { code: 0 });
+    let daemon = pid_in(&world.path("daemon")).await;
+    let written = || fs::metadata(world.path("written")).unwrap().len();
+    let so_far = written();
+    eventually("more output", || (written() > so_far + 5).then_some(())).await;
+    assert!(lives(daemon));
+    kill(daemon);
+    eventually("the guard's end", || world.guards().is_empty().then_some(())).await;
+}
+
 #[tokio::test]
 async fn the_play_dies_with_its_host_and_nothing_of_it_is_left() {
     let world = World::new("none");
@@ -192,10 +210,8 @@ async fn the_play_dies_with_its_host_and_nothing_of_it_is_left() {
     spec.env.insert("HEALGATE_RUN".into(), format!("{}/1", spec.job));
     let mut run = world.start(&spec);
     let (play, below) = (pid_in(&world.path("play")).await, pid_in(&world.path("below")).await);
-    kill(i32::try_from(run.host.pid().unwrap()).unwrap());
-    run.host.wait().await.unwrap();
+    run.lose_host().await;
     eventually("the play's end", || (!lives(play)).then_some(())).await;
-    assert_eq!(run.dir.state().unwrap(), RunState::Vanished);
     let killed = run.dir.end_leftovers(Duration::from_secs(2)).unwrap();
     assert!(!lives(below));
     assert!(killed.iter().any(|process| process.pid == below), "{killed:?}");

@@ -156,15 +156,12 @@ impl World {
 
     /// The hosts of that run.
     pub(crate) fn hosts(&self, run: &RunDir) -> Vec<i32> {
-        let dir = run.path().display().to_string();
-        let entries = fs::read_dir("/proc").unwrap().flatten();
-        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        pids.filter(|pid| {
-            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let command = String::from_utf8_lossy(&command).into_owned();
-            command.contains("run-host") && command.contains(&dir)
-        })
-        .collect()
+        pids_with(&["run-host", &run.path().display().to_string()])
+    }
+
+    /// The guards of all runs.
+    pub(crate) fn guards(&self) -> Vec<i32> {
+        pids_with(&["run-guard", &self.dir.path().display().to_string()])
     }
 
     /// An executable file of that content.
@@ -243,6 +240,18 @@ impl World {
     }
 }
 
+/// Processes with all these words in their command lines.
+fn pids_with(words: &[&str]) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).into_owned();
+        words.iter().all(|word| command.contains(word))
+    })
+    .collect()
+}
+
 /// Starts the binary as a shell starts a program in the background: it ignores SIGINT and SIGQUIT from its birth.
 fn healgate(dir: &Path) -> PathBuf {
     let path = dir.join("healgate");
@@ -310,6 +319,18 @@ impl Run {
             self.log().contains(words).then_some(())
         })
         .await;
+    }
+
+    pub(crate) async fn lose_host(&mut self) {
+        kill(i32::try_from(self.host.pid().unwrap()).unwrap());
+        self.host.wait().await.unwrap();
+        self.is_lost().await;
+    }
+
+    /// Its guard may hold the run until it has ended what is left.
+    pub(crate) async fn is_lost(&self) {
+        let vanished = || matches!(self.dir.state().unwrap(), RunState::Vanished).then_some(());
+        eventually("the run is lost", vanished).await;
     }
 
     pub(crate) async fn end(mut self) -> Ended {

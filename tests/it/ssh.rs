@@ -173,9 +173,7 @@ async fn a_master_whose_host_was_killed_is_ended_with_all_that_is_left() {
         let mut run = world.play(PLAY, |_| {});
         pid_in(&world.path("pid")).await;
         let cp = run.dir.path().join("cp");
-        kill(i32::try_from(run.host.pid().unwrap()).unwrap());
-        run.host.wait().await.unwrap();
-        run.dir.state().unwrap();
+        run.lose_host().await;
         run.dir.end_leftovers(Duration::from_secs(5)).unwrap();
         assert!(
             masters(&cp).is_empty() && marked(&run.mark()).is_empty(),

@@ -228,7 +228,8 @@ async fn a_play_or_host_that_dies_between_ready_and_go_runs_nothing_twice() {
         let world = world();
         let mut run = start(&world, &spec(&world, fault)).await;
         run.host.wait().await.unwrap();
-        match run.dir.state().unwrap() {
+        let known = || Some(run.dir.state().unwrap()).filter(|state| *state != RunState::Live);
+        match eventually("what became of the run", known).await {
             // It ran once, cold or as the play that died at its first step.
             RunState::Ended(status) => {
                 let ran = matches!(status.start, Some(Start::Cold { .. }));

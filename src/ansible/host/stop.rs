@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use rustix::process::{
-    Pid, PidfdFlags, Signal, getpgrp, getpid, kill_process, kill_process_group, pidfd_open, pidfd_send_signal,
+    Pid, PidfdFlags, Signal, getpgrp, kill_process, kill_process_group, pidfd_open, pidfd_send_signal,
 };
 
 use crate::ansible::events::{EventReader, Progress};
-use crate::ansible::host::raw;
 use crate::ansible::host::tree::{Doomed, Identity, Process};
 use crate::ansible::host::wakes::pause;
 use crate::ansible::rundir::{Killed, Order, RunDir, Stop};
@@ -60,10 +59,9 @@ pub(super) struct Stopping {
 }
 
 /// Kills at once what unfinished tasks began and a play could not end itself, as it was killed or has crashed.
-pub(super) fn end_remains(run: &RunDir, order: &Order, play: Pid) -> Vec<Killed> {
+pub(super) fn end_remains(run: &RunDir, mut doomed: Doomed) -> Vec<Killed> {
     let (mut events, mut progress) = (EventReader::default(), Progress::default());
     while events.follow(run, &mut progress).unwrap_or(false) {}
-    let mut doomed = Doomed::new(raw(getpid()), raw(play), order);
     kill_until_gone(REMAINS_PATIENCE, || doomed.grow(Some(&progress)))
 }
 
@@ -91,9 +89,8 @@ pub(crate) fn kill_until_gone(patience: Duration, mut find: impl FnMut() -> Vec<
 impl Stopping {
     /// Looks what is below the play, and interrupts Ansible. Its own clean-up runs then, it ends its workers and exits
     /// with 99.
-    pub(super) fn begin(stop: Stop, order: &Order, play: Pid, now: Instant) -> Self {
+    pub(super) fn begin(stop: Stop, order: &Order, mut doomed: Doomed, play: Pid, now: Instant) -> Self {
         let grace = order.grace;
-        let mut doomed = Doomed::new(raw(getpid()), raw(play), order);
         doomed.grow(None);
         // Not reaped yet, so the pid is still its own.
         let _ = kill_process(play, Signal::INT);

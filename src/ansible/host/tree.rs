@@ -93,6 +93,7 @@ impl Mark {
 pub(crate) struct Doomed {
     host: i32,
     play: i32,
+    guard: Option<Identity>,
     marker: String,
     masters: Masters,
     known: HashMap<Identity, String>,
@@ -100,10 +101,12 @@ pub(crate) struct Doomed {
 }
 
 impl Doomed {
-    pub(crate) fn new(host: i32, play: i32, order: &Order) -> Self {
+    /// `guard` is the host's, and no part of the run.
+    pub(crate) fn new(host: i32, play: i32, guard: Option<Identity>, order: &Order) -> Self {
         Self {
             host,
             play,
+            guard,
             marker: order.marker.clone(),
             masters: Masters::of(&order.sockets),
             known: HashMap::new(),
@@ -122,7 +125,7 @@ impl Doomed {
         let mut roots: Vec<&Process> = Vec::new();
         for process in &all {
             let own = process.pid == self.play && process.parent == self.host;
-            let orphan = process.parent == self.host && process.pid != self.play;
+            let orphan = process.parent == self.host && process.pid != self.play && !self.is_guard(process);
             if own
                 || self.known.contains_key(&process.identity())
                 || orphan && progress.is_some_and(|progress| self.is_doomed(process, progress))
@@ -179,7 +182,12 @@ impl Doomed {
         let host = self.host;
         let children = fs::read_to_string(format!("/proc/{host}/task/{host}/children")).unwrap_or_default();
         let pids = children.split_whitespace().filter_map(|pid| pid.parse().ok());
-        pids.filter(|pid| *pid != self.play).filter_map(Process::read).collect()
+        let children = pids.filter(|pid| *pid != self.play).filter_map(Process::read);
+        children.filter(|process| !self.is_guard(process)).collect()
+    }
+
+    fn is_guard(&self, process: &Process) -> bool {
+        self.guard == Some(process.identity())
     }
 
     /// Whether an orphan was begun by a task that is still in progress, or belongs to the run as a whole.

@@ -64,7 +64,7 @@ fn publish(temporary: &Path, dir: &Path, name: &str) -> io::Result<()> {
 }
 
 /// What the file says, or nothing if there is no such file.
-pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     match fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map(Some)
