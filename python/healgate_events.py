@@ -1,7 +1,7 @@
 """Tells healgate what a play does: one JSON object a line, appended to the file that $HEALGATE_EVENTS names.
 
 Never prints, never blocks and never breaks a play: an event that cannot be written is left out. The contents of the
-files that $HEALGATE_SECRETS names are masked in every text.
+files and variables that $HEALGATE_SECRETS names are masked in every text.
 
 Ansible forks a process for each task on each host, and whatever is touched in between is copied page by page. So what
 comes once per host and task touches little: no encoder walks an event, and of a result only what is told is looked at.
@@ -36,7 +36,7 @@ DOCUMENTATION = """
     description:
       - Appends one JSON object a line to the file named by the environment variable E(HEALGATE_EVENTS).
       - Without that variable it does nothing.
-      - The environment variable E(HEALGATE_SECRETS) has a list of files, in JSON; what they say is masked.
+      - The environment variable E(HEALGATE_SECRETS) names files and variables, in JSON; what they say is masked.
     requirements:
       - enable in configuration
 """
@@ -108,10 +108,11 @@ class CallbackModule(CallbackBase):
             guarded(share_results, self)
             guarded(colour_at_once)
 
-    def _learn_secrets(self, files):
-        if not files:
+    def _learn_secrets(self, named):
+        if not named:
             return
-        self._mask = Mask.of_files(json.loads(files))
+        named = json.loads(named)
+        self._mask = Mask.of(map(read, named["files"]), map(os.environ.__getitem__, named["variables"]))
         guarded(keep_lines_whole)
 
     def _write(self, line):
@@ -237,12 +238,11 @@ class Mask:
         self._longest = max(map(len, self._forms), default=0)
 
     @classmethod
-    def of_files(cls, paths):
-        """Masks what these files say."""
+    def of(cls, *texts):
+        """Masks these texts as wholes, and their lines."""
         secrets = set()
-        for path in paths:
-            with open(path, "rb") as file:
-                content = file.read().decode("utf-8", "surrogateescape").strip()
+        for content in itertools.chain(*texts):
+            content = content.strip()
             lines = (line.strip() for line in content.split("\n"))
             secrets.update(line for line in lines if len(line.encode("utf-8", "replace")) >= SECRET_LINE_BYTES)
             secrets.add(content)
@@ -375,6 +375,11 @@ def guarded(function, *args):
         return function(*args)
     except Exception:
         return None
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read().decode("utf-8", "surrogateescape")
 
 
 def part(result, name):

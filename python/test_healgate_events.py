@@ -197,13 +197,14 @@ class Secrets(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
 
-    def callback_without(self, *secrets):
+    def callback_without(self, *secrets, **variables):
         paths = []
         for number, secret in enumerate(secrets):
             paths.append(str(self.folder / f"secret{number}"))
             Path(paths[-1]).write_bytes(secret.encode() if isinstance(secret, str) else secret)
         os.environ["HEALGATE_EVENTS"] = str(self.folder / "events.jsonl")
-        os.environ["HEALGATE_SECRETS"] = json.dumps(paths)
+        os.environ.update(variables)
+        os.environ["HEALGATE_SECRETS"] = json.dumps({"files": paths, "variables": list(variables)})
         callback = plugin.CallbackModule()
         self.addCleanup(os.close, callback._fd)
         self.assertNotIn("HEALGATE_SECRETS", os.environ)
@@ -243,6 +244,12 @@ class Secrets(unittest.TestCase):
         callback.v2_runner_on_ok(result({"msg": "second line, ab, first line, first"}))
         self.assertIn('"******, ab, ******, first"', self.written())
 
+    def test_what_a_variable_says_is_masked(self):
+        callback = self.callback_without(HEALGATE_TEST_TOKEN="hunter2\nsecond line\n")
+        self.addCleanup(os.environ.pop, "HEALGATE_TEST_TOKEN")
+        callback.v2_runner_on_ok(result({"msg": "it is hunter2, second line, hunter2\nsecond line"}))
+        self.assertIn('"it is ******, ******, ******"', self.written())
+
     def test_a_cut_leaves_no_half_of_a_secret(self):
         secret = "0123456789abcdef" * 4
         for before in range(plugin.MESSAGE_BYTES - 80, plugin.MESSAGE_BYTES + 10):
@@ -268,8 +275,9 @@ class Secrets(unittest.TestCase):
             self.assertEqual(masked.replace(plugin.MASK, ""), kept)
 
     def test_where_secrets_cannot_be_learned_no_text_is_told(self):
-        for files in ("nonsense", json.dumps(["/nowhere/gone"])):
-            os.environ["HEALGATE_SECRETS"] = files
+        unknown = {"files": [], "variables": ["HEALGATE_TEST_UNSET"]}
+        for named in ("nonsense", json.dumps({"files": ["/nowhere/gone"], "variables": []}), json.dumps(unknown)):
+            os.environ["HEALGATE_SECRETS"] = named
             os.environ["HEALGATE_EVENTS"] = str(self.folder / "events.jsonl")
             callback = plugin.CallbackModule()
             self.addCleanup(os.close, callback._fd)

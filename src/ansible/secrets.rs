@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::ansible::command::Environment;
 use crate::domain::parameters::Parameters;
 
-/// Tells the callback plugin, as a list in JSON, which files' contents to mask.
+/// Tells the callback plugin, in JSON, what to mask: the contents of `files`, the values of `variables`.
 pub(crate) const VARIABLE: &str = "HEALGATE_SECRETS";
 
 /// What a file with a secret may have, and all of a run's together: what they are looked for with takes memory.
@@ -45,15 +45,22 @@ pub struct SecretFiles {
 #[derive(Default)]
 pub(crate) struct Secrets {
     values: Vec<Vec<u8>>,
-    /// Where the values come from.
-    files: BTreeSet<PathBuf>,
+    named: Named,
     bytes: usize,
+}
+
+/// Where the values can be found.
+#[derive(Debug, Default, Serialize)]
+struct Named {
+    files: BTreeSet<PathBuf>,
+    /// Not their files, as these may say something else by then.
+    variables: BTreeSet<String>,
 }
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Secrets")
-            .field("files", &self.files)
+            .field("named", &self.named)
             .finish_non_exhaustive()
     }
 }
@@ -88,7 +95,8 @@ impl SecretFiles {
             };
             let content = read(path).map_err(about)?;
             env.insert(name.clone(), value(&content).map_err(about)?);
-            secrets.add(path, &content).map_err(about)?;
+            secrets.add(&content).map_err(about)?;
+            secrets.named.variables.insert(name.clone());
         }
         for path in &self.secret_files {
             let about = |error: io::Error| {
@@ -98,17 +106,19 @@ impl SecretFiles {
                 )
             };
             let content = read(path).map_err(about)?;
-            secrets.add(path, &content).map_err(about)?;
+            secrets.add(&content).map_err(about)?;
+            secrets.named.files.insert(path.clone());
         }
         // Where one of these cannot be read, Ansible cannot read it either, and says so if it needs it.
         let password = self.vault_password_file.iter().filter(|path| !is_program(path));
         for path in password.chain(&self.private_key_file) {
             if let Ok(content) = read(path) {
-                secrets.add(path, &content)?;
+                secrets.add(&content)?;
+                secrets.named.files.insert(path.clone());
             }
         }
-        if !secrets.files.is_empty() {
-            env.insert(VARIABLE.to_owned(), serde_json::to_string(&secrets.files)?);
+        if !secrets.values.is_empty() {
+            env.insert(VARIABLE.to_owned(), serde_json::to_string(&secrets.named)?);
         }
         Ok((env, secrets))
     }
@@ -144,13 +154,12 @@ fn is_program(path: &Path) -> bool {
 }
 
 impl Secrets {
-    fn add(&mut self, path: &Path, content: &[u8]) -> io::Result<()> {
+    fn add(&mut self, content: &[u8]) -> io::Result<()> {
         self.bytes += content.len();
         if self.bytes > ALL_BYTES {
             let message = format!("the run's secrets have more than {} KiB together", ALL_BYTES >> 10);
             return Err(io::Error::other(message));
         }
-        self.files.insert(path.to_path_buf());
         let whole = content.trim_ascii();
         self.values.push(whole.to_vec());
         let lines = whole.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
@@ -263,7 +272,14 @@ mod tests {
             let (env, _) = files.resolve(&[("PATH".to_owned(), "/bin".to_owned())].into()).unwrap();
             assert_eq!(env["TOKEN"], wanted);
             assert_eq!(env["PATH"], "/bin");
-            assert_eq!(env[VARIABLE], serde_json::json!([path]).to_string());
+            assert_eq!(env[VARIABLE], r#"{"files":[],"variables":["TOKEN"]}"#);
+            let files = SecretFiles {
+                secret_files: vec![path.clone()],
+                ..files
+            };
+            let (env, _) = files.resolve(&Environment::new()).unwrap();
+            let named = serde_json::json!({"files": [path], "variables": ["TOKEN"]});
+            assert_eq!(env[VARIABLE], named.to_string());
         }
     }
 
