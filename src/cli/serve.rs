@@ -157,7 +157,7 @@ impl Gateway {
         let server = http::serve(self.listener, app, HTTP_THREADS).map_err(failed("serve"))?;
         let handle = server.handle();
         let server = tokio::spawn(server);
-        let reload = reloader(self.catalogue, Arc::clone(&systemd));
+        let reload = reloader(Arc::clone(&self.catalogue), Arc::clone(&systemd));
         tokio::spawn(self.signals.pass_on(self.ending.clone(), reload));
         tokio::spawn(announce_end(Arc::clone(&systemd), shutdown.clone()));
         tokio::spawn(keep_alive(Arc::clone(&systemd), Arc::clone(&self.tools.store)));
@@ -169,6 +169,8 @@ impl Gateway {
             env!("CARGO_PKG_VERSION")
         ));
         systemd.ready();
+        // After what an earlier process left: that is more urgent, and both take the machine's time.
+        self.catalogue.warm_up();
         pool.run().await;
         stop(&handle, &self.ending).await;
         server.await.map_err(failed("serve"))?.map_err(failed("serve"))

@@ -33,7 +33,6 @@ struct InForce {
 
 impl LiveCatalogue {
     pub(super) fn new(source: Source, catalog: Catalog, ansible: Arc<Ansible>) -> Self {
-        warm_up(&catalog, &ansible);
         let in_force = InForce {
             catalog,
             ansible: Arc::clone(&ansible),
@@ -44,6 +43,11 @@ impl LiveCatalogue {
             in_force: ArcSwap::from_pointee(in_force),
             reloading: Mutex::new(()),
         }
+    }
+
+    /// Has interpreters started for what is in force.
+    pub(super) fn warm_up(&self) {
+        warm_up(&self.in_force.load().catalog, &self.ansible);
     }
 
     /// Reads the file and, if it is good, puts it in force. Answers with a summary.
