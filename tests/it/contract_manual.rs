@@ -78,8 +78,13 @@ async fn a_job_by_hand_runs_with_what_was_given_and_names_who_gave_it() {
     });
     let job = made(&gateway, &body).await;
     assert_eq!(
-        (&job["status"], &job["trigger"], &job["triggered_by"]),
-        (&"queued".into(), &"manual".into(), &"ada".into())
+        (&job["trigger"], &job["triggered_by"]),
+        (&"manual".into(), &"ada".into())
+    );
+    // A worker may be quicker than the answer.
+    assert!(
+        ["queued", "running"].contains(&job["status"].as_str().unwrap()),
+        "{job:#}"
     );
     for name in ["route", "rerun_of", "follows", "reason", "changes"] {
         assert_eq!(job[name], Value::Null, "{name}");
