@@ -6,6 +6,7 @@ mod mask;
 pub(super) mod masters;
 mod output;
 pub(super) mod play;
+mod stdio;
 pub(super) mod stop;
 pub(super) mod tree;
 mod wake;

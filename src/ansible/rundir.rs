@@ -33,7 +33,8 @@ use crate::domain::timestamp::Timestamp;
 
 use files::STOP_BYTES;
 pub(crate) use files::{
-    READ_AT_MOST, Reserved, STATUS_BYTES, lock_file, mark, read_json, try_lock, write_atomically, write_new,
+    READ_AT_MOST, Reserved, STATUS_BYTES, lock_file, mark, read_json, try_lock, wait_for_lock, write_atomically,
+    write_new,
 };
 pub(crate) use list::names;
 pub use state::RunState;

@@ -2,7 +2,7 @@
 //! a gateway runs then. Afterwards it reads what daemons of the run still say, so that they do not die of a pipe that
 //! nobody holds.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -10,12 +10,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::FlockOperation;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::setsid;
 
+use crate::ansible::host::stdio::take_stdout;
 use crate::ansible::host::tree::{Identity, Process};
-use crate::ansible::rundir::{RunDir, write_new};
+use crate::ansible::rundir::{RunDir, wait_for_lock, write_new};
 
 /// How long what was killed may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -64,14 +65,9 @@ pub fn guard(dir: &Path) -> io::Result<()> {
     let ticket = run.order()?.ticket;
     // Opened now, as later the directory may be another's; and never made, as it may be on its way out.
     let lock = File::open(run.file("host.lock"))?;
-    let output = rustix::io::fcntl_dupfd_cloexec(io::stdout(), 3)?;
-    rustix::stdio::dup2_stdout(OpenOptions::new().write(true).open("/dev/null")?)?;
+    let output = take_stdout()?;
     let _ = io::stdin().read(&mut [0])?;
-    while let Err(error) = flock(&lock, FlockOperation::LockExclusive) {
-        if error != rustix::io::Errno::INTR {
-            return Err(error.into());
-        }
-    }
+    wait_for_lock(&lock, FlockOperation::LockExclusive)?;
     let is_lost = matches!(run.status(), Ok(None)) && run.order().is_ok_and(|order| order.ticket == ticket);
     if is_lost {
         let killed = run.kill_leftovers(PATIENCE)?;

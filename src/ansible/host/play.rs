@@ -18,6 +18,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use crate::ansible::command::Environment;
 use crate::ansible::host::output::Output;
 use crate::ansible::host::raw;
+use crate::ansible::host::stdio::take_stdin;
 use crate::ansible::rundir::Order;
 
 /// More than the kernel's 64 KiB, so that a play that says much seldom waits for us.
@@ -132,18 +133,12 @@ pub(super) fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 /// Becomes the playbook: asks to get a signal when the host dies, and executes the command. Standard input is where a
 /// failure is told.
 pub fn exec(host: i32, argv: &[OsString]) -> ExitCode {
-    let Ok(mut report) = prepare_stdin() else {
+    let Ok(mut report) = take_stdin().map(File::from) else {
         return ExitCode::from(127);
     };
     let error = become_playbook(host, argv);
     let _ = report.write_all(error.to_string().as_bytes());
     ExitCode::from(127)
-}
-
-fn prepare_stdin() -> io::Result<File> {
-    let report = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
-    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
-    Ok(File::from(report))
 }
 
 /// Returns only what went wrong.

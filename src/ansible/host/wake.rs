@@ -1,7 +1,6 @@
 //! Turns a play in waiting, which a warm interpreter forked as this host's child, into the run's playbook. It does
 //! nothing before it hears `go`; one that is not woken is ended.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -11,6 +10,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::ansible::command::Environment;
 use crate::ansible::host::play::{Play, output_pipe};
+use crate::ansible::host::stdio::{take_stdin, take_stdout};
 use crate::ansible::rundir::Order;
 use crate::ansible::warm::executable;
 use crate::ansible::warm::request::{Answer, Wanted, answer, send_line};
@@ -38,10 +38,8 @@ pub(super) struct Prepared {
 /// Takes the link to the play and the line to the gateway from where the interpreter left them: standard input and
 /// output.
 pub(super) fn take(play: i32) -> io::Result<(Sleeper, UnixStream)> {
-    let link = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
-    let line = rustix::io::fcntl_dupfd_cloexec(io::stdout(), 3)?;
-    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
-    rustix::stdio::dup2_stdout(OpenOptions::new().write(true).open("/dev/null")?)?;
+    let link = take_stdin()?;
+    let line = take_stdout()?;
     let pid = Pid::from_raw(play).ok_or_else(|| io::Error::other("0 is no play"))?;
     let sleeper = Sleeper {
         pid: Some(pid),

@@ -92,6 +92,16 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Blocks its thread until the lock could be taken; it is held until the file is closed.
+pub(crate) fn wait_for_lock(file: &File, lock: FlockOperation) -> io::Result<()> {
+    loop {
+        match flock(file, lock) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600);

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::FlockOperation;
 
-use crate::ansible::rundir::{RunDir, Status, lock_file, mark, try_lock};
+use crate::ansible::rundir::{RunDir, Status, lock_file, mark, try_lock, wait_for_lock};
 
 /// What became of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,12 +54,7 @@ impl RunDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
         };
-        loop {
-            match flock(&lock, FlockOperation::LockShared) {
-                Err(rustix::io::Errno::INTR) => {}
-                other => return Ok(other?),
-            }
-        }
+        wait_for_lock(&lock, FlockOperation::LockShared)
     }
 }
 
