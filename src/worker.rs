@@ -10,6 +10,7 @@ mod stops;
 mod tail;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,9 @@ use crate::clock::Clock;
 use crate::live::Live;
 use crate::store::Store;
 use crate::telemetry::Metrics;
+
+/// How long to wait before what failed is tried again: the store, or passing on a stop.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// What every run needs.
 #[derive(Clone)]

@@ -15,13 +15,10 @@ use crate::store::{Claim, StoreError};
 use crate::worker::release::release;
 use crate::worker::stops::{Stops, request_stop};
 use crate::worker::tail::{Tail, TailError};
-use crate::worker::{Parting, Tools};
+use crate::worker::{PAUSE_AFTER_FAILURE, Parting, Tools};
 
 /// How often a run's files are looked at while it goes on: a line is readable well within half a second.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// How long to wait before the store is asked again after it could not take a run's end.
-pub(super) const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// Looks at an adopted run that may fail in a row: half a minute.
 const FAILED_LOOKS: u32 = 300;

@@ -8,10 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::{Claim, StoreError};
 use crate::worker::guard::guarded;
-use crate::worker::{Parting, Tools, recovery, run};
-
-/// How long to wait after the store has failed before it is asked again.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+use crate::worker::{PAUSE_AFTER_FAILURE, Parting, Tools, recovery, run};
 
 /// A due time is looked up again at least this often, in case the wall clock was moved.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);

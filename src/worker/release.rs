@@ -8,8 +8,8 @@ use crate::domain::attempt::{AttemptKey, Ending, Outcome};
 use crate::domain::host_stats::Recap;
 use crate::store::StoreError;
 use crate::store::read::PageRequest;
-use crate::worker::Tools;
-use crate::worker::follow::{PAUSE_AFTER_FAILURE, finish, remove};
+use crate::worker::follow::{finish, remove};
+use crate::worker::{PAUSE_AFTER_FAILURE, Tools};
 
 /// How often one job's hosts may die before they begin.
 const TRIES: usize = 3;

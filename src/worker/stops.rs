@@ -1,18 +1,13 @@
 //! Passes on to a run's host that somebody wants it to end, until the host can read it: a full disk or a busy database
 //! must not swallow a stop.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use crate::ansible::rundir::{RunDir, Stop, StopKind};
 use crate::domain::attempt::AttemptKey;
 use crate::domain::job::{CancelRequest, Reason};
 use crate::live::StopSignal;
-use crate::worker::Tools;
-
-/// How long to wait before a stop that could not be passed on is tried again.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+use crate::worker::{PAUSE_AFTER_FAILURE, Tools};
 
 /// What has still to be passed on.
 #[derive(Debug)]
