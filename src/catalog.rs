@@ -5,6 +5,7 @@ mod env;
 mod host;
 mod playbook;
 mod route;
+mod rules;
 mod scope;
 mod template;
 #[cfg(test)]
@@ -21,19 +22,16 @@ use crate::config::diagnostic::{Diagnostic, Diagnostics, Findings, Mark};
 use crate::config::fields::{Fields, Keys, Slot};
 use crate::config::{Settings, yaml};
 use crate::domain::route::Route;
+use crate::domain::rules::Fleet;
 
 const KEYS: Keys = Keys {
-    known: &["playbooks", "routes"],
-    later: &[
-        "storm",
-        "heartbeats",
-        "heartbeat",
-        "silence",
-        "breaker",
-        "flap",
-        "approval",
+    known: &["playbooks", "routes", "storm", "breaker"],
+    later: &["heartbeats", "heartbeat", "silence"],
+    elsewhere: &[
+        ("secrets", "an entry of `playbooks` in remediations.yml"),
+        ("flap", "an entry of `routes` in remediations.yml"),
+        ("approval", "an entry of `routes` in remediations.yml"),
     ],
-    elsewhere: &[("secrets", "an entry of `playbooks` in remediations.yml")],
 };
 
 /// What healgate.yml gives to the catalogue.
@@ -58,6 +56,7 @@ impl From<&Settings> for Defaults {
 #[derive(Debug)]
 pub struct Catalog {
     routes: Vec<Route>,
+    fleet: Fleet,
     playbooks: BTreeMap<String, Playbook>,
     warnings: Vec<Diagnostic>,
 }
@@ -74,6 +73,11 @@ impl Catalog {
     /// In the order of the file, which is the order in which they are tried.
     pub fn routes(&self) -> &[Route] {
         &self.routes
+    }
+
+    /// The rules for all routes together.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
     }
 
     /// By name.
@@ -114,6 +118,7 @@ impl Catalog {
         }
         Some(Self {
             routes: read_routes(&fields, &names),
+            fleet: rules::fleet(&fields),
             playbooks,
             warnings: Vec::new(),
         })

@@ -1,5 +1,6 @@
 //! The rules and words of remediation. Pure: no input or output, no clock, no runtime, no database.
 
+pub mod aftercare;
 pub mod alert;
 pub mod attempt;
 pub mod by_hand;
@@ -11,7 +12,9 @@ pub mod job;
 pub mod limit;
 pub mod matcher;
 pub mod parameters;
+pub mod pause;
 pub mod policy;
 pub mod route;
+pub mod rules;
 pub mod span;
 pub mod timestamp;

@@ -5,7 +5,6 @@ pub mod api;
 pub mod app;
 pub mod auth;
 pub mod problem;
-pub mod remediations;
 pub mod server;
 
 mod input;

@@ -1,5 +1,6 @@
 //! healgate: an Ansible-driven remediation gateway.
 
+pub mod again;
 pub mod ansible;
 pub mod catalog;
 pub mod cli;
@@ -9,6 +10,7 @@ pub mod domain;
 pub mod http;
 pub mod ingest;
 pub mod live;
+pub mod remediations;
 pub mod shutdown;
 mod stamp;
 pub mod store;

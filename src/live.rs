@@ -14,6 +14,7 @@ pub struct Live {
     jobs: Mutex<HashMap<JobId, watch::Sender<()>>>,
     stops: Mutex<HashMap<JobId, Arc<Asked>>>,
     queue: Notify,
+    held: Notify,
 }
 
 /// Waits for the changes of one job.
@@ -69,6 +70,16 @@ impl Live {
     /// Waits for `queue_changed`; one that came since the last call counts. For the worker pool alone.
     pub async fn queue_to_change(&self) {
         self.queue.notified().await;
+    }
+
+    /// Something is held back, or is to be decided again.
+    pub fn held_changed(&self) {
+        self.held.notify_one();
+    }
+
+    /// Waits for `held_changed`; one that came since the last call counts. For whoever decides again alone.
+    pub async fn held_to_change(&self) {
+        self.held.notified().await;
     }
 
     /// Asks the run of that job to stop, if one is under way in this process.

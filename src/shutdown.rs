@@ -1,4 +1,4 @@
-//! The signals that end or reload the gateway.
+//! The signals that end, reload or pause the gateway.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    user1: Signal,
 }
 
 impl Signals {
@@ -27,14 +28,16 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
         })
     }
 
-    /// Passes signals on until the second request to end: SIGHUP to `reload`, the others to `ending`.
-    pub async fn pass_on(mut self, ending: Ending, reload: impl Fn()) {
+    /// Passes signals on until the second request to end: SIGHUP to `reload`, SIGUSR1 to `pause`, the others to `ending`.
+    pub async fn pass_on(mut self, ending: Ending, reload: impl Fn(), pause: impl Fn()) {
         loop {
             tokio::select! {
                 _ = self.hangup.recv() => reload(),
+                _ = self.user1.recv() => pause(),
                 _ = self.terminate.recv() => advance(&ending),
                 _ = self.interrupt.recv() => advance(&ending),
             }

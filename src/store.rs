@@ -1,10 +1,13 @@
 //! What the gateway asks of its database. Adapters below hold the only SQL; nothing here knows one.
 
+pub mod brakes;
 pub mod observe;
 pub mod read;
 pub mod sqlite;
 
 use async_trait::async_trait;
+
+pub use brakes::{Brakes, HeldBack};
 
 use crate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use crate::domain::decision::Decision;
@@ -94,12 +97,12 @@ pub struct By {
 
 /// The durable state of the gateway. Every write has been committed to disk when its call returns.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: Brakes {
     /// Decides about a notification with the facts of the moment and stores it with all that it causes, or nothing.
     async fn accept(&self, received: Received, delivery: Delivery) -> Result<Vec<Decision>, StoreError>;
 
     /// The facts that `accept` would decide with, for explaining.
-    async fn ledger(&self, fingerprints: &[Fingerprint]) -> Result<Ledger, StoreError>;
+    async fn ledger(&self, delivery: &Delivery) -> Result<Ledger, StoreError>;
 
     /// Takes up to `free` jobs whose target is free, oldest first, for `worker`. Each starts a new attempt.
     async fn claim(&self, worker: &str, free: usize, now: Timestamp) -> Result<Vec<Claim>, StoreError>;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use healgate::catalog::{Catalog, Defaults, Scope};
 use healgate::domain::parameters::{Overrides, Plan, Refusal};
 use healgate::domain::route::Route;
-use healgate::http::remediations::{Catalogue, PlaybookView, ReloadError, Remediations};
+use healgate::domain::rules::Fleet;
+use healgate::remediations::{Catalogue, PlaybookView, ReloadError, Remediations};
 
 use crate::failed::{Failed, failed};
 
@@ -45,6 +46,10 @@ impl Catalogue for Loaded {
 }
 
 impl Remediations for Fixed {
+    fn fleet(&self) -> &Fleet {
+        self.0.fleet()
+    }
+
     fn routes(&self) -> &[Route] {
         self.0.routes()
     }

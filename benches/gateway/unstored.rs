@@ -1,19 +1,18 @@
 //! The baseline of the webhooks: a store that decides about every alert, as the real one does, and keeps nothing.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use healgate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use healgate::domain::decision::Decision;
 use healgate::domain::ids::{Fingerprint, JobId, NotificationId};
 use healgate::domain::job::{Job, JobEvent, NewJob};
+use healgate::domain::pause::{Breaker, Pause, Scope};
 use healgate::domain::policy::{Delivery, Ledger, decide};
 use healgate::domain::timestamp::Timestamp;
 use healgate::store::read::{
     AlertStory, AlertSummary, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
     StatusCount,
 };
-use healgate::store::{ActiveRun, Answer, By, Canceled, Claim, Received, Store, StoreError};
+use healgate::store::{ActiveRun, Answer, Brakes, By, Canceled, Claim, HeldBack, Received, Store, StoreError};
 
 /// Every alert is new to it.
 #[derive(Debug)]
@@ -24,12 +23,63 @@ fn nothing_stored<T>() -> Result<T, StoreError> {
 }
 
 #[async_trait]
-impl Store for Unstored {
-    async fn accept(&self, _: Received, delivery: Delivery) -> Result<Vec<Decision>, StoreError> {
-        Ok(decide(&delivery, &mut Ledger::new(HashMap::new())).decisions)
+impl Brakes for Unstored {
+    async fn decide_again(&self, _: Vec<(HeldBack, Delivery)>) -> Result<Vec<Decision>, StoreError> {
+        nothing_stored()
     }
 
-    async fn ledger(&self, _: &[Fingerprint]) -> Result<Ledger, StoreError> {
+    async fn climb_again(&self, _: JobId, _: Timestamp) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn due_held(&self, _: Timestamp, _: usize) -> Result<Vec<HeldBack>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn next_held(&self) -> Result<Option<Timestamp>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn list_held(&self, _: PageRequest) -> Result<Page<HeldBack>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn release_held(&self, _: Option<String>, _: Timestamp) -> Result<u64, StoreError> {
+        nothing_stored()
+    }
+
+    async fn pause(&self, _: Scope, _: By) -> Result<Pause, StoreError> {
+        nothing_stored()
+    }
+
+    async fn resume(&self, _: Scope, _: By) -> Result<bool, StoreError> {
+        nothing_stored()
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn open_breaker(&self, _: Scope, _: By) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn reset_breaker(&self, _: Scope, _: By) -> Result<bool, StoreError> {
+        nothing_stored()
+    }
+}
+
+#[async_trait]
+impl Store for Unstored {
+    async fn accept(&self, _: Received, delivery: Delivery) -> Result<Vec<Decision>, StoreError> {
+        Ok(decide(&delivery, &mut Ledger::default()).decisions)
+    }
+
+    async fn ledger(&self, _: &Delivery) -> Result<Ledger, StoreError> {
         nothing_stored()
     }
 

@@ -1,5 +1,6 @@
 //! An entry of `routes`. Keys that are valid but do nothing yet are read, checked, and warned about.
 
+use crate::catalog::rules;
 use crate::config::fields::{Fields, Keys, Slot, did_you_mean};
 use crate::config::yaml::Kind;
 use crate::domain::matcher::Matcher;
@@ -22,25 +23,22 @@ const KEYS: Keys = Keys {
         "expires",
         "again_after",
         "notify",
-    ],
-    later: &[
-        "unless",
-        "precondition",
         "breaker",
         "flap",
-        "storm",
         "approval",
-        "silence",
-        "heartbeat",
+        "at_once",
     ],
-    elsewhere: &[("secrets", "an entry of `playbooks` in remediations.yml")],
+    later: &["unless", "precondition", "silence", "heartbeat"],
+    elsewhere: &[
+        ("secrets", "an entry of `playbooks` in remediations.yml"),
+        ("storm", "remediations.yml, at its top"),
+    ],
 };
 const VERIFY: Keys = Keys {
     known: &["resolved_within"],
     later: &["query"],
     elsewhere: &[],
 };
-const RETRY: Keys = Keys::of(&["attempts", "backoff", "max_backoff", "outcomes"]);
 const NOTIFY: Keys = Keys::of(&["to", "events"]);
 const RUN: Keys = Keys::of(&["run"]);
 
@@ -49,8 +47,7 @@ const MODES: [(&str, Mode); 3] = [
     ("approve", Mode::Approve),
     ("observe", Mode::Observe),
 ];
-const ON_RESOLVED: [(&str, OnResolved); 2] = [("ignore", OnResolved::Ignore), ("cancel", OnResolved::Cancel)];
-const OUTCOMES: [(&str, ()); 4] = [("unreachable", ()), ("failed", ()), ("timed_out", ()), ("lost", ())];
+const CANCELS: [(&str, bool); 2] = [("ignore", false), ("cancel", true)];
 const EVENTS: [(&str, ()); 9] = [
     ("failed", ()),
     ("not_healed", ()),
@@ -74,7 +71,9 @@ pub(super) fn read(slot: &Slot<'_>, playbooks: &[&str]) -> Option<Route> {
     let playbook = fields
         .require("playbook")
         .and_then(|slot| known_playbook(&slot, playbooks));
-    check_not_yet_in_force(&fields, playbooks);
+    if let Some(slot) = fields.get("notify") {
+        check_notify(&slot);
+    }
     let verify = fields.get("verify").and_then(|slot| slot.fields(&VERIFY));
     let resolved_within = verify.and_then(|fields| fields.require("resolved_within"));
     let on_resolved = fields.get("on_resolved");
@@ -88,6 +87,14 @@ pub(super) fn read(slot: &Slot<'_>, playbooks: &[&str]) -> Option<Route> {
         on_resolved: on_resolved.map_or(OnResolved::default(), |slot| self::on_resolved(&slot, playbooks)),
         expires: fields.positive_span("expires", DEFAULT_EXPIRES),
         again_after: fields.get("again_after").and_then(|slot| slot.positive_span()),
+        approval_expires: rules::approval_expires(&fields),
+        cooldown: fields.get("cooldown").and_then(|slot| slot.span()).unwrap_or_default(),
+        caps: rules::caps(&fields),
+        retry: rules::retry(&fields),
+        otherwise: ladder(&fields, playbooks),
+        breaker: rules::breaker(&fields),
+        flap: rules::flap(&fields),
+        at_once: rules::at_once(&fields),
     })
 }
 
@@ -128,84 +135,24 @@ fn known_playbook(slot: &Slot<'_>, playbooks: &[&str]) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn check_not_yet_in_force(fields: &Fields<'_>, playbooks: &[&str]) {
-    if let Some(slot) = fields.get("cooldown")
-        && slot.span().is_some_and(|span| span != Span::default())
-    {
-        slot.warn(NOT_YET);
-    }
-    if let Some(slot) = fields.get("caps") {
-        let caps = slot.items();
-        for cap in &caps {
-            check_cap(cap);
-        }
-        if !caps.is_empty() {
-            slot.warn(NOT_YET);
-        }
-    }
-    if let Some(slot) = fields.get("retry") {
-        check_retry(&slot);
-    }
-    if let Some(slot) = fields.get("otherwise") {
-        let rungs = slot.items();
-        for rung in &rungs {
-            let _known = known_playbook(rung, playbooks);
-        }
-        if !rungs.is_empty() {
-            slot.warn(NOT_YET);
-        }
-    }
-    if let Some(slot) = fields.get("notify") {
-        check_notify(&slot);
-    }
-}
-
-/// `3 per 1h`.
-fn check_cap(slot: &Slot<'_>) {
-    let Some(text) = slot.raw("a cap such as 3 per 1h") else {
-        return;
-    };
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let valid = match words[..] {
-        [count, "per", window] => {
-            count.parse::<u32>().is_ok_and(|count| count > 0)
-                && window.parse::<Span>().is_ok_and(|window| window != Span::default())
-        }
-        _ => false,
-    };
-    if !valid {
-        slot.error(&format!(
-            "must be a number of jobs per duration, such as 3 per 1h, not {text:?}"
-        ));
-    }
-}
-
-fn check_retry(slot: &Slot<'_>) {
-    let Some(fields) = slot.fields(&RETRY) else { return };
-    let attempts = fields.get("attempts").and_then(|slot| slot.count(1..=100));
-    let backoff = fields.get("backoff").and_then(|slot| slot.span());
-    if let Some(slot) = fields.get("max_backoff")
-        && let Some(max) = slot.span()
-        && backoff.is_some_and(|backoff| backoff > max)
-    {
-        slot.error("is shorter than `backoff`");
-    }
-    for outcome in fields.get("outcomes").map_or_else(Vec::new, |slot| slot.items()) {
-        let _known = outcome.word(&OUTCOMES);
-    }
-    if attempts.is_some_and(|attempts| attempts > 1) {
-        slot.warn(NOT_YET);
-    }
+fn ladder(fields: &Fields<'_>, playbooks: &[&str]) -> Vec<String> {
+    let rungs = fields.get("otherwise").map_or_else(Vec::new, |slot| slot.items());
+    rungs
+        .iter()
+        .filter_map(|rung| known_playbook(rung, playbooks))
+        .collect()
 }
 
 fn on_resolved(slot: &Slot<'_>, playbooks: &[&str]) -> OnResolved {
     if let Kind::Mapping(_) = slot.node.kind {
         let run = slot.fields(&RUN).and_then(|fields| fields.require("run"));
-        let _known = run.and_then(|slot| known_playbook(&slot, playbooks));
-        slot.warn(NOT_YET);
-        return OnResolved::Ignore;
+        let playbook = run.and_then(|slot| known_playbook(&slot, playbooks));
+        return playbook.map_or(OnResolved::Ignore, OnResolved::Run);
     }
-    slot.word(&ON_RESOLVED).unwrap_or_default()
+    match slot.word(&CANCELS) {
+        Some(true) => OnResolved::Cancel,
+        Some(false) | None => OnResolved::Ignore,
+    }
 }
 
 fn check_notify(slot: &Slot<'_>) {

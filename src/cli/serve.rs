@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
 
+use crate::again::Again;
 use crate::ansible::command::Environment;
 use crate::ansible::{self, Ansible};
 use crate::catalog::{self, Catalog};
@@ -21,13 +22,14 @@ use crate::cli::serve::observe::Announce;
 use crate::cli::{ConfigArgs, check, environment, say};
 use crate::clock::{Ids, SystemClock};
 use crate::config::{self, Settings};
+use crate::domain::pause::Scope;
 use crate::http::auth::Access;
-use crate::http::remediations::Catalogue;
 use crate::http::{self, App};
 use crate::live::Live;
+use crate::remediations::Catalogue;
 use crate::shutdown::{Ending, Signals};
-use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
+use crate::store::{By, Store};
 use crate::systemd::Systemd;
 use crate::telemetry::{self, Metrics};
 use crate::worker::{OnShutdown, Pool, Shutdown, Tools};
@@ -152,13 +154,14 @@ impl Gateway {
     async fn run(self) -> Result<(), Failed> {
         let address = self.listener.local_addr().map_err(failed("find out the address"))?;
         let app = self.app();
+        let (again, pause) = (again(&app), pauser(&app));
         let shutdown = shutdown(&self.settings, &self.ending);
         let systemd = self.systemd;
         let server = http::serve(self.listener, app, HTTP_THREADS).map_err(failed("serve"))?;
         let handle = server.handle();
         let server = tokio::spawn(server);
         let reload = reloader(Arc::clone(&self.catalogue), Arc::clone(&systemd));
-        tokio::spawn(self.signals.pass_on(self.ending.clone(), reload));
+        tokio::spawn(self.signals.pass_on(self.ending.clone(), reload, pause));
         tokio::spawn(announce_end(Arc::clone(&systemd), shutdown.clone()));
         tokio::spawn(keep_alive(Arc::clone(&systemd), Arc::clone(&self.tools.store)));
         let pool = Pool::recover(self.tools, self.settings.worker.slots, shutdown)
@@ -169,9 +172,11 @@ impl Gateway {
             env!("CARGO_PKG_VERSION")
         ));
         systemd.ready();
+        let again = tokio::spawn(again.run());
         // After what an earlier process left: that is more urgent, and both take the machine's time.
         self.catalogue.warm_up();
         pool.run().await;
+        again.await.map_err(failed("decide again about what is held back"))?;
         stop(&handle, &self.ending).await;
         server.await.map_err(failed("serve"))?.map_err(failed("serve"))
     }
@@ -249,6 +254,36 @@ fn source(settings: &Settings) -> Source {
     Source {
         file: settings.remediations.clone(),
         defaults: catalog::Defaults::from(settings),
+    }
+}
+
+fn again(app: &App) -> Again {
+    Again {
+        store: Arc::clone(&app.store),
+        catalogue: Arc::clone(&app.catalogue),
+        clock: Arc::clone(&app.clock),
+        ids: Arc::clone(&app.ids),
+        live: Arc::clone(&app.live),
+        metrics: app.metrics.clone(),
+        stopping: app.stopping.clone(),
+    }
+}
+
+/// What SIGUSR1 does: nothing starts any more, until somebody resumes by the API.
+fn pauser(app: &App) -> impl Fn() + use<> {
+    let (store, clock) = (Arc::clone(&app.store), Arc::clone(&app.clock));
+    move || {
+        let (store, at) = (Arc::clone(&store), clock.now());
+        let by = By {
+            name: "SIGUSR1".to_owned(),
+            at,
+            comment: None,
+        };
+        tokio::spawn(async move {
+            if let Err(error) = store.pause(Scope::All, by).await {
+                tracing::error!(%error, "failed to pause");
+            }
+        });
     }
 }
 

@@ -12,6 +12,14 @@ pub enum DecisionKind {
     Resolved,
     Refused,
     Attached,
+    Paused,
+    /// A breaker is open.
+    Tripped,
+    /// The storm limit.
+    Held,
+    Flapping,
+    Capped,
+    CoolingDown,
     Observed,
     AwaitingApproval,
     Queued,
@@ -19,11 +27,17 @@ pub enum DecisionKind {
 
 impl DecisionKind {
     /// Every kind, in the order of precedence.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::Unmatched,
         Self::Resolved,
         Self::Refused,
         Self::Attached,
+        Self::Paused,
+        Self::Tripped,
+        Self::Held,
+        Self::Flapping,
+        Self::Capped,
+        Self::CoolingDown,
         Self::Observed,
         Self::AwaitingApproval,
         Self::Queued,
@@ -36,6 +50,12 @@ impl DecisionKind {
             Self::Resolved => "resolved",
             Self::Refused => "refused",
             Self::Attached => "attached",
+            Self::Paused => "paused",
+            Self::Tripped => "tripped",
+            Self::Held => "held",
+            Self::Flapping => "flapping",
+            Self::Capped => "capped",
+            Self::CoolingDown => "cooling_down",
             Self::Observed => "observed",
             Self::AwaitingApproval => "awaiting_approval",
             Self::Queued => "queued",

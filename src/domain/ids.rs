@@ -59,6 +59,15 @@ uuid_id!(
     EpisodeId
 );
 
+impl JobId {
+    /// A number that differs from job to job, also of those made at the same time.
+    pub fn spread(self) -> u32 {
+        let bytes = self.0.as_bytes();
+        // The last bytes of a UUIDv7 are random.
+        u32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]])
+    }
+}
+
 /// The sender's identity of an alert's label set, as sent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

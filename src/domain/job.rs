@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::aftercare::Aftercare;
 use crate::domain::alert::{Alert, Group};
 use crate::domain::attempt::Attempt;
 use crate::domain::by_hand::ByHand;
@@ -115,6 +116,7 @@ pub struct NewJob {
     pub changes: Option<Vec<Change>>,
     pub resolved_within: Option<Span>,
     pub on_resolved: OnResolved,
+    pub aftercare: Aftercare,
     pub created_at: Timestamp,
     /// Not run any more if it still waits then.
     pub expires_at: Timestamp,

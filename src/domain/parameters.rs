@@ -59,7 +59,7 @@ pub struct Overrides {
 }
 
 /// A playbook rendered for one alert: what to run, and what it works on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     pub playbook: String,
     pub target: Target,

@@ -3,10 +3,12 @@
 mod after_run;
 mod decide;
 mod episodes;
+mod restrain;
 
 pub use after_run::{AfterRun, RunFacts, after_run};
-pub use decide::{Delivery, Intake, Reached, Verdict, decide};
+pub use decide::{Delivery, Held, Intake, Reached, Verdict, decide, decide_again};
 pub use episodes::{ClosedEpisode, EpisodeChange, EpisodeFacts, JobFacts, LATE_FIRING_WINDOW, Ledger, OpenEpisode};
+pub use restrain::{CapUse, Cooldown, PlaceJob, Restraint, Restraints, Wish, cap_uses};
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use crate::domain::alert::Labels;
 use crate::domain::matcher::Matcher;
+use crate::domain::rules::{BreakerRule, Cap, FlapRule, Retry};
 use crate::domain::span::Span;
 
 /// What a route does with an alert that it matches.
@@ -28,21 +29,24 @@ impl Mode {
 }
 
 /// What the end of the alert means for a job that runs. One that still waits is never run then.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OnResolved {
     /// The run goes on.
     #[default]
     Ignore,
     /// The run is stopped.
     Cancel,
+    /// The run goes on, and this playbook runs after it.
+    Run(String),
 }
 
 impl OnResolved {
     /// As in the configuration and the database.
-    pub const fn as_str(self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Ignore => "ignore",
             Self::Cancel => "cancel",
+            Self::Run(_) => "run",
         }
     }
 }
@@ -63,6 +67,18 @@ pub struct Route {
     pub expires: Span,
     /// A new job is made when the episode still fires this long after its last job ended.
     pub again_after: Option<Span>,
+    /// How long a job waits for a person's approval.
+    pub approval_expires: Span,
+    /// After a job on a target has ended, the next one waits so long.
+    pub cooldown: Span,
+    pub caps: Vec<Cap>,
+    pub retry: Option<Retry>,
+    /// The ladder: playbooks for when the one before did not heal.
+    pub otherwise: Vec<String>,
+    pub breaker: Option<BreakerRule>,
+    pub flap: Option<FlapRule>,
+    /// So many of the route's jobs may run at once.
+    pub at_once: Option<u32>,
 }
 
 impl Route {

@@ -2,9 +2,11 @@
 
 pub(crate) mod actions;
 pub(crate) mod alerts;
+pub(crate) mod breakers;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod health;
+pub(crate) mod held;
 pub(crate) mod jobs;
 pub(crate) mod log;
 pub(crate) mod log_stream;
@@ -12,6 +14,7 @@ pub(crate) mod manual;
 pub(crate) mod metrics;
 pub(crate) mod notifications;
 pub mod openapi;
+pub(crate) mod pause;
 pub(crate) mod playbooks;
 pub(crate) mod reload;
 pub(crate) mod rerun;

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
 use crate::http::auth::Access;
-use crate::http::remediations::Catalogue;
 use crate::live::Live;
+use crate::remediations::Catalogue;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 

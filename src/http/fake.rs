@@ -25,9 +25,9 @@ use crate::domain::timestamp::Timestamp;
 use crate::http::App;
 use crate::http::auth::{Access, authenticate};
 use crate::http::problem::PROBLEM_JSON;
-use crate::http::remediations::ReloadError;
 use crate::http::server::paths;
 use crate::live::Live;
+use crate::remediations::ReloadError;
 use crate::telemetry::Metrics;
 
 pub(crate) use catalogue::FakeCatalogue;

@@ -12,8 +12,8 @@ use tracing::Span;
 use tracing_actix_web::{RootSpanBuilder, TracingLogger};
 
 use crate::http::api::{
-    actions, alerts, events, explain, health, jobs, log, log_stream, manual, metrics, notifications, openapi,
-    playbooks, reload, rerun, routes, tasks,
+    actions, alerts, breakers, events, explain, health, held, jobs, log, log_stream, manual, metrics, notifications,
+    openapi, pause, playbooks, reload, rerun, routes, tasks,
 };
 use crate::http::problem::Problem;
 use crate::http::{App, auth, webhooks};
@@ -69,6 +69,20 @@ pub(crate) fn paths(config: &mut ServiceConfig) {
         .service(read("/api/v1/notifications").route(reading().to(notifications::list)))
         .service(read("/api/v1/notifications/{id}").route(reading().to(notifications::show)))
         .service(posted("/api/v1/explain").route(web::post().to(explain::explain)))
+        .service(
+            resource("/api/v1/pause", "GET, HEAD, PUT, DELETE")
+                .route(reading().to(pause::list))
+                .route(web::put().to(pause::pause))
+                .route(web::delete().to(pause::resume)),
+        )
+        .service(
+            resource("/api/v1/breakers", "GET, HEAD, PUT, DELETE")
+                .route(reading().to(breakers::list))
+                .route(web::put().to(breakers::open))
+                .route(web::delete().to(breakers::reset)),
+        )
+        .service(read("/api/v1/held").route(reading().to(held::list)))
+        .service(posted("/api/v1/held/release").route(web::post().to(held::release)))
         .service(read("/api/v1/playbooks").route(reading().to(playbooks::list)))
         .service(read("/api/v1/routes").route(reading().to(routes::list)))
         .service(posted("/api/v1/reload").route(web::post().to(reload::reload)))

@@ -5,18 +5,17 @@ use std::time::Instant;
 
 use actix_web::{HttpResponse, web};
 
-use crate::catalog::Scope;
 use crate::clock::Ids;
 use crate::domain::alert::{Alert, AlertStatus};
-use crate::domain::policy::{Delivery, Intake, Reached};
-use crate::domain::route::{self, Route};
+use crate::domain::policy::{Delivery, Intake};
+use crate::domain::route;
 use crate::http::App;
 use crate::http::auth::SenderAccess;
 use crate::http::input::WebhookBody;
 use crate::http::problem::{Problem, ProblemView};
-use crate::http::remediations::Remediations;
 use crate::http::views::AcceptedView;
 use crate::ingest;
+use crate::remediations::{Remediations, Renderer};
 use crate::store::Received;
 
 /// Which alerts' playbooks are rendered.
@@ -108,6 +107,7 @@ pub(crate) async fn prepare(
             posted_by,
             group: notification.group,
             intakes: Vec::with_capacity(notification.alerts.len()),
+            fleet: *catalogue.fleet(),
         };
         for alert in notification.alerts {
             let intake = take_in(&app.ids, &*catalogue, alert, &delivery, render);
@@ -121,25 +121,19 @@ pub(crate) async fn prepare(
 
 /// One alert with the routes that it reaches, and what they would run.
 fn take_in(ids: &Ids, catalogue: &dyn Remediations, alert: Alert, delivery: &Delivery, render: Render) -> Intake {
-    let rendered = render == Render::All || alert.status == AlertStatus::Firing;
     let now = delivery.received_at;
-    let reach = |route: &Route| {
-        let job = ids.job(now);
-        let scope = Scope {
-            alert: Some(&alert),
-            group: Some(&delivery.group),
-            job,
-            attempt: 1,
-        };
-        Reached {
-            route: route.clone(),
-            plan: rendered.then(|| catalogue.render(&route.playbook, &scope)),
-            job,
-        }
+    let reached = route::reached(catalogue.routes(), &alert.labels).into_iter();
+    let renderer = Renderer {
+        ids,
+        catalogue,
+        group: &delivery.group,
+        now,
     };
-    let reached = route::reached(catalogue.routes(), &alert.labels);
+    let is_rendered = render == Render::All || alert.status == AlertStatus::Firing;
     Intake {
-        reached: reached.into_iter().map(reach).collect(),
+        reached: reached
+            .map(|route| renderer.reach(route, &alert, is_rendered))
+            .collect(),
         alert,
         spare_episode: ids.episode(now),
     }

@@ -19,6 +19,8 @@ pub struct Committed {
     pub touched: Vec<JobId>,
     /// Jobs may have become ready, or a deadline may have moved.
     pub queue_moved: bool,
+    /// Something is held back, or is to be decided again.
+    pub held_back: bool,
     /// Running jobs that were asked to stop.
     pub asked_to_stop: Vec<JobId>,
     /// Jobs that reached their end.
@@ -42,6 +44,7 @@ impl Committed {
     pub(crate) fn add(&mut self, other: Self) {
         self.touched.extend(other.touched);
         self.queue_moved |= other.queue_moved;
+        self.held_back |= other.held_back;
         self.asked_to_stop.extend(other.asked_to_stop);
         self.finished.extend(other.finished);
         self.waits.extend(other.waits);

@@ -2,18 +2,24 @@
 
 mod accept;
 mod alerts;
+mod brakes;
+mod breakers;
 mod change;
 mod claim;
 mod finish;
+mod held;
 mod history;
 mod insert;
 mod jobs;
+mod ladder;
 mod ledger;
 mod log;
 mod migrations;
 mod open;
 mod page;
+mod pauses;
 mod resolve;
+mod restraints;
 mod rows;
 mod writer;
 
@@ -49,7 +55,9 @@ const NEXT_DUE: &str = "
             UNION ALL
             SELECT MIN(run_at)
             FROM   jobs INDEXED BY jobs_retrying
-            WHERE  status = 'queued' AND front = 1 AND attempts > 0 AND run_at > ?1)";
+            WHERE  status = 'queued' AND front = 1 AND attempts > 0 AND run_at > ?1
+            UNION ALL
+            SELECT MIN(until) FROM breakers WHERE is_open = 1 AND until > ?1)";
 
 /// The gateway's state in one SQLite file.
 #[derive(Debug)]
@@ -100,9 +108,9 @@ impl Store for SqliteStore {
         self.writer.write(accept::Accept::new(received, delivery)?).await
     }
 
-    async fn ledger(&self, fingerprints: &[Fingerprint]) -> Result<Ledger, StoreError> {
+    async fn ledger(&self, delivery: &Delivery) -> Result<Ledger, StoreError> {
         let mut connection = self.readers.acquire().await.map_err(database)?;
-        ledger::read(&mut connection, fingerprints).await
+        ledger::read(&mut connection, delivery).await
     }
 
     async fn claim(&self, worker: &str, free: usize, now: Timestamp) -> Result<Vec<Claim>, StoreError> {

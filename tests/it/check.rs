@@ -70,10 +70,7 @@ fn an_empty_catalogue_and_a_variable_that_is_wrong_are_named() {
 fn keys_that_are_not_in_force_yet_are_warned_about() {
     let folder = Folder::new();
     let catalogue = folder.read("remediations.yml");
-    folder.write(
-        "remediations.yml",
-        &format!("{catalogue}    cooldown: 5m\n    caps: [3 per 1h]\n"),
-    );
+    folder.write("remediations.yml", &format!("{catalogue}    notify: {{to: [ops]}}\n"));
     insta::assert_snapshot!(check(&folder, &[]));
 }
 

@@ -64,11 +64,13 @@ async fn paths_and_methods_that_are_not_served_are_problems() {
     let document = gateway.get("/api/v1/openapi.json").await;
     for (path, operations) in document["paths"].as_object().unwrap() {
         let path = path.replace("{id}", NOBODY).replace("{fingerprint}", "f1");
-        for method in ["PUT", "PATCH", "DELETE", "BREW"] {
+        let served = operations.as_object().unwrap();
+        let others = ["PUT", "PATCH", "DELETE", "BREW"].into_iter();
+        for method in others.filter(|method| !served.contains_key(&method.to_lowercase())) {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let answer = gateway.request(method, &path).send().await.unwrap();
             let allow = answer.headers()["allow"].to_str().unwrap().to_owned();
-            for known in operations.as_object().unwrap().keys() {
+            for known in served.keys() {
                 assert!(allow.contains(&known.to_uppercase()), "{path} allows {allow}");
             }
             problem(answer, 405).await;

@@ -10,6 +10,7 @@ mod adoption;
 mod alertmanager;
 mod ansible_runs;
 mod ansible_stops;
+mod brakes;
 mod callback;
 mod chaos;
 mod check;

@@ -4,9 +4,11 @@
 mod accepting;
 mod alerts;
 mod answers;
+mod brakes;
 mod claims;
 mod file;
 mod healing;
+mod ladders;
 mod lists;
 mod logs;
 mod texts;

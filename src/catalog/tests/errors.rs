@@ -1,5 +1,8 @@
 use super::*;
+use crate::domain::attempt::Outcome;
 use crate::domain::route::OnResolved;
+use crate::domain::rules::{BreakerRule, FlapRule, StormRule};
+use crate::domain::span::Span;
 
 const CONTRACT: &str = r#"
 playbooks:
@@ -41,10 +44,6 @@ fn the_example_of_the_contract_is_read_with_warnings_for_what_is_not_in_force() 
     assert_eq!(catalog.playbooks().count(), 2);
     let warnings: Vec<&str> = catalog.warnings().iter().map(|w| w.message.as_str()).collect();
     insta::assert_snapshot!(warnings.join("\n"), @r#"
-    `routes[0].cooldown` is read but not yet in force in this version
-    `routes[0].caps` is read but not yet in force in this version
-    `routes[0].retry` is read but not yet in force in this version
-    `routes[0].otherwise` is read but not yet in force in this version
     `routes[0].notify` is read but not yet in force in this version
     "#);
 }
@@ -109,7 +108,7 @@ fn broken_yaml_is_reported_with_its_place() {
 #[test]
 fn unknown_keys_come_with_the_allowed_ones() {
     insta::assert_snapshot!(errors("playbook: {}\n"), @r#"
-    remediations.yml:1:1: unknown key `playbook` (did you mean `playbooks`?); allowed here: playbooks, routes
+    remediations.yml:1:1: unknown key `playbook` (did you mean `playbooks`?); allowed here: playbooks, routes, storm, breaker
       playbook: {}
       ^
 
@@ -169,17 +168,9 @@ fn names_must_be_known_and_unique() {
         - {name: r, matchers: [a=b], playbook: p, otherwise: [x], on_resolved: {run: y}}
                  ^
 
-    remediations.yml:6:56: warning: `routes[1].otherwise` is read but not yet in force in this version
-        - {name: r, matchers: [a=b], playbook: p, otherwise: [x], on_resolved: {run: y}}
-                                                             ^
-
     remediations.yml:6:57: `routes[1].otherwise[0]` names the playbook "x", which is not under `playbooks`
         - {name: r, matchers: [a=b], playbook: p, otherwise: [x], on_resolved: {run: y}}
                                                               ^
-
-    remediations.yml:6:74: warning: `routes[1].on_resolved` is read but not yet in force in this version
-        - {name: r, matchers: [a=b], playbook: p, otherwise: [x], on_resolved: {run: y}}
-                                                                               ^
 
     remediations.yml:6:80: `routes[1].on_resolved.run` names the playbook "y", which is not under `playbooks`
         - {name: r, matchers: [a=b], playbook: p, otherwise: [x], on_resolved: {run: y}}
@@ -295,4 +286,78 @@ fn no_text_makes_the_reader_panic() {
     proptest!(|(text in "(playbooks|routes|path|vars|limit|:|-| |\n|\n  |\n    |'|\"|\\{|\\}|\\[|\\]|a=~\\(|&a|\\*a|<<|\\||>|!!str|#|x|é){0,40}")| {
         let _ = project.load(&text);
     });
+}
+
+#[test]
+fn the_rules_of_routes_and_of_all_routes_are_read() {
+    let text = CONTRACT.replace("    expires: 1h\n", "    expires: 1h\n    breaker: {failures: 5, within: 30m, pause: 1h}\n    flap: {times: 3, within: 1h}\n    approval: {expires: 30m}\n    at_once: 2\n");
+    let catalog = load(&format!(
+        "{text}storm: {{jobs: 100, within: 5m}}\nbreaker: {{failures: 9, within: 1h, pause: 2h}}\n"
+    ));
+    let route = &catalog.routes()[0];
+    let caps: Vec<String> = route.caps.iter().map(ToString::to_string).collect();
+    assert_eq!(caps, ["3 per 1h", "10 per 1d"]);
+    assert_eq!(route.otherwise, ["recreate-container"]);
+    assert_eq!(route.cooldown.to_string(), "5m");
+    let retry = route.retry.as_ref().unwrap();
+    assert_eq!(
+        (retry.attempts, retry.backoff, retry.max_backoff),
+        (3, span("10s"), span("5m"))
+    );
+    assert_eq!(
+        retry.outcomes,
+        [Outcome::HostsUnreachable, Outcome::HostsFailed, Outcome::TimedOut]
+    );
+    let breaker = |failures, within, pause| BreakerRule {
+        failures,
+        within: span(within),
+        pause: span(pause),
+    };
+    assert_eq!(route.breaker, Some(breaker(5, "30m", "1h")));
+    assert_eq!(catalog.fleet().breaker, Some(breaker(9, "1h", "2h")));
+    let (times, within) = (3, span("1h"));
+    assert_eq!(route.flap, Some(FlapRule { times, within }));
+    let (jobs, within) = (100, span("5m"));
+    assert_eq!(catalog.fleet().storm, Some(StormRule { jobs, within }));
+    assert_eq!((route.approval_expires, route.at_once), (span("30m"), Some(2)));
+}
+
+fn span(text: &str) -> Span {
+    text.parse().unwrap()
+}
+
+#[test]
+fn everything_wrong_in_the_rules_is_reported() {
+    insta::assert_snapshot!(route_errors(
+        "breaker: {failures: 0, within: 0s}\nflap: {times: often, within: 1h}\napproval: {expires: never}\nat_once: 0\n\
+         storm: {jobs: 1, within: 1m}"
+    ), @r#"
+    remediations.yml:6:14: `routes[0].breaker.pause` is missing
+          breaker: {failures: 0, within: 0s}
+                   ^
+
+    remediations.yml:6:25: `routes[0].breaker.failures` must be a whole number from 1 to 1000000, not "0"
+          breaker: {failures: 0, within: 0s}
+                              ^
+
+    remediations.yml:6:36: `routes[0].breaker.within` must be longer than 0s
+          breaker: {failures: 0, within: 0s}
+                                         ^
+
+    remediations.yml:7:19: `routes[0].flap.times` must be a whole number from 1 to 1000000, not "often"
+          flap: {times: often, within: 1h}
+                        ^
+
+    remediations.yml:8:25: `routes[0].approval.expires` is wrong: "never" is not a duration: write a number and a unit, such as 30s, 5m, 1h or 7d
+          approval: {expires: never}
+                              ^
+
+    remediations.yml:9:14: `routes[0].at_once` must be a whole number from 1 to 1000000, not "0"
+          at_once: 0
+                   ^
+
+    remediations.yml:10:5: `routes[0].storm` belongs in remediations.yml, at its top
+          storm: {jobs: 1, within: 1m}
+          ^
+    "#);
 }

@@ -79,10 +79,6 @@ fn everything_wrong_in_a_route_is_reported() {
           cooldown: 5
                     ^
 
-    remediations.yml:9:11: warning: `routes[0].caps` is read but not yet in force in this version
-          caps: [3 in 1h, 0 per 1h]
-                ^
-
     remediations.yml:9:12: `routes[0].caps[0]` must be a number of jobs per duration, such as 3 per 1h, not "3 in 1h"
           caps: [3 in 1h, 0 per 1h]
                  ^

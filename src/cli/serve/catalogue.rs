@@ -9,7 +9,8 @@ use crate::catalog::{Catalog, Defaults, Playbook, Scope};
 use crate::config::{Diagnostic, Diagnostics, Place, Severity};
 use crate::domain::parameters::{Overrides, Plan, Refusal};
 use crate::domain::route::Route;
-use crate::http::remediations::{Catalogue, PlaybookView, ReloadError, Remediations};
+use crate::domain::rules::Fleet;
+use crate::remediations::{Catalogue, PlaybookView, ReloadError, Remediations};
 
 /// Where the catalogue is read from, and the one that was read last.
 pub(super) struct LiveCatalogue {
@@ -86,6 +87,10 @@ impl Catalogue for LiveCatalogue {
 impl Remediations for InForce {
     fn routes(&self) -> &[Route] {
         self.catalog.routes()
+    }
+
+    fn fleet(&self) -> &Fleet {
+        self.catalog.fleet()
     }
 
     fn has_playbook(&self, name: &str) -> bool {

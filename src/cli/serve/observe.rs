@@ -31,6 +31,9 @@ impl Observer for Announce {
         for job in &committed.touched {
             self.live.job_changed(*job);
         }
+        if committed.held_back {
+            self.live.held_changed();
+        }
         if committed.queue_moved {
             self.live.queue_changed();
         }

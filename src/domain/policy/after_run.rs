@@ -1,14 +1,20 @@
-//! What follows when an attempt ended: the job is done, or it waits for the alert to resolve.
+//! What follows when an attempt ended: the job is done, tries again, or waits for the alert to resolve.
 
 use crate::domain::attempt::Outcome;
+use crate::domain::ids::JobId;
 use crate::domain::job::{JobStatus, Reason};
+use crate::domain::rules::Retry;
 use crate::domain::span::Span;
 use crate::domain::timestamp::Timestamp;
 
 /// What is known when an attempt ended.
 #[derive(Clone, Copy, Debug)]
-pub struct RunFacts {
+pub struct RunFacts<'a> {
+    pub job: JobId,
+    /// Counts from 1.
+    pub attempt: u32,
     pub outcome: Outcome,
+    pub retry: Option<&'a Retry>,
     pub finished_at: Timestamp,
     /// The verification that the job asks for.
     pub resolved_within: Option<Span>,
@@ -32,11 +38,24 @@ pub enum AfterRun {
     Verify {
         until: Timestamp,
     },
+    /// The next attempt may begin then.
+    Retry {
+        at: Timestamp,
+    },
 }
 
-/// A run that ended well is healed at once if its alert resolved meanwhile, waits for that while its route allows, and
+/// An attempt that ended badly is tried again as its route allows, while its alert fires. A run that ended well is healed at once if its alert resolved meanwhile, waits for that while its route allows, and
 /// is `unverified` where nobody asked. Every other ending is final.
-pub fn after_run(facts: &RunFacts) -> AfterRun {
+pub fn after_run(facts: &RunFacts<'_>) -> AfterRun {
+    if let Some(wait) = facts
+        .retry
+        .and_then(|retry| retry.after(facts.job, facts.attempt, facts.outcome))
+        && facts.episode_open != Some(false)
+    {
+        return AfterRun::Retry {
+            at: facts.finished_at + wait,
+        };
+    }
     match facts.outcome.reason() {
         None => after_success(facts),
         Some(Reason::Canceled) => AfterRun::Finish {
@@ -50,7 +69,7 @@ pub fn after_run(facts: &RunFacts) -> AfterRun {
     }
 }
 
-fn after_success(facts: &RunFacts) -> AfterRun {
+fn after_success(facts: &RunFacts<'_>) -> AfterRun {
     let unverified = AfterRun::Finish {
         status: JobStatus::Succeeded,
         reason: Reason::Unverified,
@@ -77,9 +96,12 @@ fn after_success(facts: &RunFacts) -> AfterRun {
 mod tests {
     use super::*;
 
-    fn facts(outcome: Outcome) -> RunFacts {
+    fn facts(outcome: Outcome) -> RunFacts<'static> {
         RunFacts {
+            job: JobId::new(uuid::Uuid::nil()),
+            attempt: 1,
             outcome,
+            retry: None,
             finished_at: Timestamp::from_micros(0),
             resolved_within: Some(Span::from_secs(60)),
             check: false,
@@ -93,6 +115,38 @@ mod tests {
     fn a_run_that_ended_well_waits_for_its_alert_to_resolve() {
         let until = Timestamp::from_micros(60_000_000);
         assert_eq!(after_run(&facts(Outcome::Ok)), AfterRun::Verify { until });
+    }
+
+    #[test]
+    fn what_ended_badly_is_tried_again_while_its_alert_fires() {
+        let retry = Retry {
+            attempts: 2,
+            backoff: Span::from_secs(10),
+            max_backoff: Span::from_secs(60),
+            outcomes: vec![Outcome::HostsFailed],
+        };
+        let failed = RunFacts {
+            retry: Some(&retry),
+            ..facts(Outcome::HostsFailed)
+        };
+        assert!(matches!(after_run(&failed), AfterRun::Retry { at } if at >= Timestamp::from_micros(10_000_000)));
+        let finish = AfterRun::Finish {
+            status: JobStatus::Failed,
+            reason: Reason::HostsFailed,
+        };
+        let last = RunFacts { attempt: 2, ..failed };
+        let resolved = RunFacts {
+            episode_open: Some(false),
+            ..failed
+        };
+        for over in [last, resolved] {
+            assert_eq!(after_run(&over), finish);
+        }
+        let other = RunFacts {
+            outcome: Outcome::Canceled,
+            ..failed
+        };
+        assert!(matches!(after_run(&other), AfterRun::Finish { .. }));
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! The decisions about one notification.
 
+use crate::domain::aftercare::{Aftercare, Rung};
 use crate::domain::alert::{Alert, Group};
 use crate::domain::decision::{Decision, DecisionKind};
-use crate::domain::ids::{EpisodeId, JobId, NotificationId};
+use crate::domain::ids::{EpisodeId, JobId, NotificationId, Target};
 use crate::domain::job::{JobStatus, NewJob, Reason, Trigger};
 use crate::domain::parameters::{Plan, Refusal};
+use crate::domain::pause::Scope;
 use crate::domain::policy::episodes::{EpisodeChange, EpisodeFacts, JobFacts, Ledger, Place};
+use crate::domain::policy::restrain::{Restraint, Restraints, Wish};
 use crate::domain::route::{Mode, Route};
-use crate::domain::span::Span;
+use crate::domain::rules::Fleet;
 use crate::domain::timestamp::Timestamp;
-
-/// How long a job waits for a person's approval.
-const APPROVAL_EXPIRES: Span = Span::from_secs(3_600);
 
 /// A notification with all that is needed to decide about it but the facts.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Delivery {
     pub posted_by: String,
     pub group: Group,
     pub intakes: Vec<Intake>,
+    /// The rules for all routes together.
+    pub fleet: Fleet,
 }
 
 /// One alert and the routes that it reaches, with what each of them would run.
@@ -41,6 +43,12 @@ pub struct Reached {
     pub plan: Option<Result<Plan, Refusal>>,
     /// Names the job if one is made; the plan was rendered with it.
     pub job: JobId,
+    /// The playbooks of the route's ladder, rendered.
+    pub ladder: Vec<Rung>,
+    /// What runs after a job whose alert resolved while it ran.
+    pub cleanup: Option<Rung>,
+    /// A person has let it pass the storm limit.
+    pub is_released: bool,
 }
 
 /// All that a notification causes.
@@ -51,20 +59,69 @@ pub struct Verdict {
     pub jobs: Vec<NewJob>,
     /// Jobs that no longer count for their episode and route, because a new one takes their place.
     pub superseded: Vec<JobId>,
+    /// What is to be decided again by the gateway itself, once its cause ends.
+    pub held: Vec<Held>,
+    /// What is held back no longer.
+    pub freed: Vec<(EpisodeId, String)>,
+    /// Half-open breakers, and the jobs that try them.
+    pub trials: Vec<(Scope, JobId)>,
+}
+
+/// An alert that a route would make a job for, if nothing held it back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub episode: EpisodeId,
+    pub route: String,
+    pub target: Target,
+    pub restraint: Restraint,
+    pub alert: Alert,
+    /// The job after which a rung of a ladder is held back; nothing for the route's own playbook.
+    pub follows: Option<JobId>,
 }
 
 /// Decides about every alert of a notification, in order, for every route that it reaches.
 pub fn decide(delivery: &Delivery, ledger: &mut Ledger) -> Verdict {
     let mut verdict = Verdict::default();
     for intake in &delivery.intakes {
-        let facts = ledger.of(&intake.alert.fingerprint);
+        let (facts, restraints) = ledger.of(&intake.alert.fingerprint);
         let (place, changes) = facts.place(&intake.alert, intake.spare_episode, delivery.received_at);
         verdict.episodes.extend(changes);
         let mut deciding = Deciding {
             delivery,
             intake,
             facts,
+            restraints,
             place,
+            is_again: false,
+            verdict: &mut verdict,
+        };
+        if intake.reached.is_empty() {
+            deciding.unmatched();
+        }
+        for reached in &intake.reached {
+            deciding.route(reached);
+        }
+    }
+    verdict
+}
+
+/// Decides once more about alerts that were held back, each by the one route that it names. An intake's `spare_episode` is
+/// the episode that it is about: one that has closed meanwhile is let go. The same answer as before is no new decision.
+pub fn decide_again(delivery: &Delivery, ledger: &mut Ledger) -> Verdict {
+    let mut verdict = Verdict::default();
+    for intake in &delivery.intakes {
+        let id = intake.spare_episode;
+        let (facts, restraints) = ledger.of(&intake.alert.fingerprint);
+        if facts.open.as_ref().is_none_or(|open| open.id != id) {
+            continue;
+        }
+        let mut deciding = Deciding {
+            delivery,
+            intake,
+            facts,
+            restraints,
+            place: Place::Open { id, opened: false },
+            is_again: true,
             verdict: &mut verdict,
         };
         if intake.reached.is_empty() {
@@ -81,11 +138,23 @@ struct Deciding<'a> {
     delivery: &'a Delivery,
     intake: &'a Intake,
     facts: &'a mut EpisodeFacts,
+    restraints: &'a mut Restraints,
     place: Place,
+    is_again: bool,
     verdict: &'a mut Verdict,
 }
 
-impl Deciding<'_> {
+/// What a route runs for an alert.
+struct Chosen<'a> {
+    job: JobId,
+    plan: &'a Plan,
+    /// What follows if it does not heal.
+    ladder: &'a [Rung],
+    /// Why it is not the route's own playbook.
+    flaps: Option<String>,
+}
+
+impl<'a> Deciding<'a> {
     fn unmatched(&mut self) {
         let reason = "no route matches this alert's labels".to_owned();
         self.push(None, DecisionKind::Unmatched, reason, None);
@@ -117,7 +186,10 @@ impl Deciding<'_> {
         let name = reached.route.name.as_str();
         let plan = match &reached.plan {
             Some(Ok(plan)) => plan,
-            Some(Err(refusal)) => return self.push(Some(name), DecisionKind::Refused, refusal.to_string(), None),
+            Some(Err(refusal)) => {
+                self.free(episode, name);
+                return self.push(Some(name), DecisionKind::Refused, refusal.to_string(), None);
+            }
             None => {
                 let reason = "the playbook was not rendered for this alert".to_owned();
                 return self.push(Some(name), DecisionKind::Refused, reason, None);
@@ -126,9 +198,16 @@ impl Deciding<'_> {
         if let Some(job) = &counted
             && self.still_counts(job, &reached.route)
         {
+            self.free(episode, name);
             return self.push(Some(name), DecisionKind::Attached, attached_reason(job), Some(job.id));
         }
+        let chosen = self.choose(reached, plan);
+        if let Some(restraint) = self.restraints.restrain(&self.wish(reached, &chosen)) {
+            return self.hold(reached, &chosen, episode, restraint);
+        }
+        self.free(episode, name);
         if reached.route.mode == Mode::Observe {
+            let plan = chosen.plan;
             let reason = format!(
                 "the route only observes; it would run {} on {}",
                 plan.playbook, plan.target
@@ -139,7 +218,71 @@ impl Deciding<'_> {
             self.verdict.superseded.push(job.id);
             self.facts.jobs.retain(|known| known.id != job.id);
         }
-        self.make_job(reached, plan, episode);
+        self.make_job(reached, &chosen, episode);
+    }
+
+    /// The route's playbook; the first rung of its ladder where the alert flaps.
+    fn choose<'b>(&self, reached: &'b Reached, plan: &'b Plan) -> Chosen<'b> {
+        let first = Chosen {
+            job: reached.job,
+            plan,
+            ladder: &reached.ladder,
+            flaps: None,
+        };
+        let Some(flaps) = self.restraints.flapping(&self.wish(reached, &first)) else {
+            return first;
+        };
+        let next = reached.ladder.split_first();
+        let rung = next.and_then(|(rung, rest)| Some((rung.job, rung.plan()?, rest)));
+        rung.map_or(first, |(job, plan, ladder)| Chosen {
+            job,
+            plan,
+            ladder,
+            flaps: Some(flaps.reason),
+        })
+    }
+
+    fn wish<'b>(&self, reached: &'b Reached, chosen: &Chosen<'b>) -> Wish<'b>
+    where
+        'a: 'b,
+    {
+        Wish {
+            route: &reached.route,
+            target: &chosen.plan.target,
+            fingerprint: &self.intake.alert.fingerprint,
+            fleet: &self.delivery.fleet,
+            is_released: reached.is_released,
+            is_rung: chosen.flaps.is_some(),
+            now: self.delivery.received_at,
+        }
+    }
+
+    fn hold(&mut self, reached: &Reached, chosen: &Chosen<'_>, episode: EpisodeId, restraint: Restraint) {
+        let (route, kind) = (reached.route.name.clone(), restraint.kind);
+        let before = self.facts.held.iter().position(|(held, _)| *held == route);
+        let is_same = before.is_some_and(|at| self.facts.held[at].1 == kind);
+        match before {
+            Some(at) => self.facts.held[at].1 = kind,
+            None => self.facts.held.push((route.clone(), kind)),
+        }
+        if !(self.is_again && is_same) {
+            self.push(Some(&route), kind, restraint.reason.clone(), None);
+        }
+        self.verdict.held.push(Held {
+            episode,
+            route,
+            target: chosen.plan.target.clone(),
+            restraint,
+            alert: self.intake.alert.clone(),
+            follows: None,
+        });
+    }
+
+    fn free(&mut self, episode: EpisodeId, route: &str) {
+        if self.facts.held.iter().any(|(held, _)| held == route) {
+            self.facts.held.retain(|(held, _)| held != route);
+            self.verdict.freed.push((episode, route.to_owned()));
+        }
     }
 
     fn still_counts(&self, job: &JobFacts, route: &Route) -> bool {
@@ -154,28 +297,28 @@ impl Deciding<'_> {
         }
     }
 
-    fn make_job(&mut self, reached: &Reached, plan: &Plan, episode: EpisodeId) {
-        let route = &reached.route;
-        let now = self.delivery.received_at;
-        let (status, kind, waits, reason) = match route.mode {
+    fn make_job(&mut self, reached: &Reached, chosen: &Chosen<'_>, episode: EpisodeId) {
+        let (route, plan, now) = (&reached.route, chosen.plan, self.delivery.received_at);
+        let what = format!("{} on {}", plan.playbook, plan.target);
+        let (status, kind, waits, mut reason) = match route.mode {
             Mode::Approve => (
                 JobStatus::AwaitingApproval,
                 DecisionKind::AwaitingApproval,
-                APPROVAL_EXPIRES,
-                format!(
-                    "the route asks a person to approve {} on {}",
-                    plan.playbook, plan.target
-                ),
+                route.approval_expires,
+                format!("the route asks a person to approve {what}"),
             ),
             Mode::Auto | Mode::Observe => (
                 JobStatus::Queued,
                 DecisionKind::Queued,
                 route.expires,
-                format!("queued {} on {}", plan.playbook, plan.target),
+                format!("queued {what}"),
             ),
         };
+        if let Some(flaps) = &chosen.flaps {
+            reason = format!("{flaps}; therefore the next rung of the ladder: {reason}");
+        }
         self.verdict.jobs.push(NewJob {
-            id: reached.job,
+            id: chosen.job,
             status,
             playbook: plan.playbook.clone(),
             route: Some(route.name.clone()),
@@ -191,18 +334,28 @@ impl Deciding<'_> {
             by_hand: None,
             changes: None,
             resolved_within: route.resolved_within,
-            on_resolved: route.on_resolved,
+            on_resolved: route.on_resolved.clone(),
+            aftercare: Aftercare::of(
+                route,
+                &self.delivery.fleet,
+                chosen.ladder.to_vec(),
+                reached.cleanup.clone(),
+            ),
             created_at: now,
             expires_at: now + waits.duration(),
         });
+        let wish = self.wish(reached, chosen);
+        self.restraints.made(&wish, chosen.job);
+        let tried = self.restraints.try_with(&wish, chosen.job).into_iter();
+        self.verdict.trials.extend(tried.map(|scope| (scope, chosen.job)));
         self.facts.jobs.push(JobFacts {
-            id: reached.job,
+            id: chosen.job,
             route: route.name.clone(),
             status,
             reason: None,
             finished_at: None,
         });
-        self.push(Some(&route.name), kind, reason, Some(reached.job));
+        self.push(Some(&route.name), kind, reason, Some(chosen.job));
     }
 
     fn push(&mut self, route: Option<&str>, kind: DecisionKind, reason: String, job: Option<JobId>) {

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::domain::alert::{Alert, AlertStatus};
+use crate::domain::decision::DecisionKind;
 use crate::domain::ids::{EpisodeId, Fingerprint, JobId};
 use crate::domain::job::{JobStatus, Reason};
+use crate::domain::policy::restrain::Restraints;
 use crate::domain::timestamp::Timestamp;
 
 /// How long after a `resolved` a `firing` of the same stretch counts as late. Alertmanager peers may deliver out of
@@ -17,6 +19,7 @@ pub const LATE_FIRING_WINDOW: Duration = Duration::from_secs(5 * 60);
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     facts: HashMap<Fingerprint, EpisodeFacts>,
+    pub(super) restraints: Restraints,
 }
 
 /// What is known of one alert.
@@ -27,6 +30,8 @@ pub struct EpisodeFacts {
     pub closed: Option<ClosedEpisode>,
     /// The jobs that alerts made in the open episode, or in the last closed one if none is open: those that count.
     pub jobs: Vec<JobFacts>,
+    /// The routes by which the open episode is held back, and why.
+    pub held: Vec<(String, DecisionKind)>,
 }
 
 /// The stretch that goes on.
@@ -103,16 +108,32 @@ pub(super) enum Place {
 
 impl Ledger {
     /// Over the facts of every alert in a notification; an alert that is not in it was never seen.
-    pub fn new(facts: HashMap<Fingerprint, EpisodeFacts>) -> Self {
-        Self { facts }
+    pub fn new(facts: HashMap<Fingerprint, EpisodeFacts>, restraints: Restraints) -> Self {
+        Self { facts, restraints }
     }
 
-    pub(super) fn of(&mut self, fingerprint: &Fingerprint) -> &mut EpisodeFacts {
-        self.facts.entry(fingerprint.clone()).or_default()
+    /// What holds jobs back.
+    pub fn restraints(&self) -> &Restraints {
+        &self.restraints
+    }
+
+    /// The facts of one alert, and what holds jobs back.
+    pub(super) fn of(&mut self, fingerprint: &Fingerprint) -> (&mut EpisodeFacts, &mut Restraints) {
+        let facts = self.facts.entry(fingerprint.clone()).or_default();
+        (facts, &mut self.restraints)
     }
 }
 
 impl EpisodeFacts {
+    /// A later rung of the ladder of a job that counts: how it stands is how the ladder stands.
+    pub fn climbed(&mut self, rung: &JobFacts) {
+        if let Some(first) = self.jobs.iter_mut().find(|job| job.route == rung.route) {
+            first.status = rung.status;
+            first.reason = rung.reason;
+            first.finished_at = rung.finished_at;
+        }
+    }
+
     /// Finds the report's place and notes it; `spare` names the episode that it may begin.
     pub(super) fn place(&mut self, alert: &Alert, spare: EpisodeId, now: Timestamp) -> (Place, Vec<EpisodeChange>) {
         match alert.status {

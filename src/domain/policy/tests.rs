@@ -16,6 +16,7 @@ use crate::domain::ids::{EpisodeId, Fingerprint, JobId, NotificationId, Target};
 use crate::domain::parameters::{Parameters, Plan, Refusal};
 use crate::domain::policy::{Delivery, Intake, Reached};
 use crate::domain::route::{Mode, OnResolved, Route};
+use crate::domain::rules::Fleet;
 use crate::domain::span::Span;
 use crate::domain::timestamp::Timestamp;
 
@@ -55,6 +56,14 @@ fn route(name: &str, mode: Mode) -> Route {
         on_resolved: OnResolved::Ignore,
         expires: Span::from_secs(3_600),
         again_after: None,
+        approval_expires: Span::from_secs(3_600),
+        cooldown: Span::default(),
+        caps: Vec::new(),
+        retry: None,
+        otherwise: Vec::new(),
+        breaker: None,
+        flap: None,
+        at_once: None,
     }
 }
 
@@ -120,10 +129,14 @@ fn delivery(next: &mut u128, now: Timestamp, reports: Vec<Report>) -> Delivery {
                         }),
                         route,
                         job: JobId::new(id()),
+                        ladder: Vec::new(),
+                        cleanup: None,
+                        is_released: false,
                     })
                     .collect(),
                 alert,
             })
             .collect(),
+        fleet: Fleet::default(),
     }
 }

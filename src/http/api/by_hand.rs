@@ -5,13 +5,14 @@ use actix_web::{HttpResponse, web};
 
 use crate::domain::alert::Alert;
 use crate::domain::job::NewJob;
+use crate::domain::pause::Pause;
 use crate::domain::route::{Route, reached};
 use crate::domain::span::Span;
 use crate::http::App;
 use crate::http::api::find_job;
 use crate::http::problem::Problem;
-use crate::http::remediations::Remediations;
 use crate::http::views::JobView;
+use crate::remediations::Remediations;
 
 /// How long a job may wait where no route says it.
 const EXPIRES: Span = Span::from_secs(3_600);
@@ -54,6 +55,14 @@ pub(super) async fn create(
     let made = web::block(move || make(&shared)).await;
     let new = made.map_err(|_| Problem::internal())??;
     let id = new.id;
+    let pauses = app.store.pauses().await?;
+    let pause = pauses
+        .iter()
+        .find(|pause| pause.scope.covers(new.route.as_deref(), &new.target));
+    if let Some(Pause { scope, by, since, .. }) = pause {
+        let detail = format!("{scope} is paused by {by} since {since}; nothing starts before it is resumed");
+        return Err(Problem::conflict(detail));
+    }
     app.store.insert_job(new).await?;
     let job = find_job(app, id).await?;
     Ok(HttpResponse::Created()

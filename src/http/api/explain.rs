@@ -8,15 +8,16 @@ use serde_json::{Map, Value};
 
 use crate::domain::decision::{Decision, DecisionKind};
 use crate::domain::ids::{Fingerprint, Target};
-use crate::domain::policy::{Delivery, Intake, decide};
+use crate::domain::policy::{Cooldown, Delivery, Intake, Restraints, Wish, decide};
 use crate::domain::route::Route;
 use crate::domain::timestamp::Timestamp;
 use crate::http::App;
+use crate::http::api::breakers::state;
 use crate::http::auth::ViewerAccess;
 use crate::http::input::{Query, WebhookBody};
 use crate::http::problem::{Problem, ProblemView};
-use crate::http::remediations::Remediations;
 use crate::http::webhooks::{Render, prepare};
+use crate::remediations::Remediations;
 
 /// The alerts of the notification, in order.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -35,7 +36,7 @@ struct AlertExplanation {
 }
 
 /// What would be done about one alert for one route.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Default, Serialize, utoipa::ToSchema)]
 struct RouteExplanation {
     route: String,
     /// Whether its matchers hold.
@@ -56,14 +57,15 @@ struct RouteExplanation {
     cooldown_until: Option<Timestamp>,
     caps: Vec<CapUse>,
     paused: bool,
-    breaker: Option<String>,
+    /// `open` or `half_open`; `null` if it is closed.
+    breaker: Option<&'static str>,
 }
 
 /// A cap, and how much of it is used up.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct CapUse {
     cap: String,
-    used: u64,
+    used: u32,
 }
 
 /// Explain what a webhook would cause
@@ -92,31 +94,31 @@ pub(crate) async fn explain(
         Render::All,
     )
     .await?;
-    let fingerprints: Vec<Fingerprint> = delivery
-        .intakes
-        .iter()
-        .map(|intake| intake.alert.fingerprint.clone())
-        .collect();
-    let mut ledger = app.store.ledger(&fingerprints).await?;
+    let mut ledger = app.store.ledger(&delivery).await?;
     let explained = web::block(move || {
+        // As they are, and not as the decisions would make them.
+        let restraints = ledger.restraints().clone();
         let decisions = decide(&delivery, &mut ledger).decisions;
-        explanation(&*catalogue, &delivery, decisions)
+        explanation((&*catalogue, &restraints), &delivery, decisions)
     });
     explained.await.map(web::Json).map_err(|_| Problem::internal())
 }
 
-fn explanation(catalogue: &dyn Remediations, delivery: &Delivery, decisions: Vec<Decision>) -> Explanation {
+/// The catalogue, and what holds jobs back.
+type State<'a> = (&'a dyn Remediations, &'a Restraints);
+
+fn explanation(state: State<'_>, delivery: &Delivery, decisions: Vec<Decision>) -> Explanation {
     let mut decisions = decisions.into_iter();
     let mut items = Vec::with_capacity(delivery.intakes.len());
     for intake in &delivery.intakes {
         // One for each route that is reached, or one that says that none is.
         let own: Vec<Decision> = decisions.by_ref().take(intake.reached.len().max(1)).collect();
-        let routes = catalogue.routes().iter();
+        let routes = state.0.routes().iter();
         items.push(AlertExplanation {
             fingerprint: intake.alert.fingerprint.clone(),
             alertname: intake.alert.name().to_owned(),
             routes: routes
-                .map(|route| explain_route(catalogue, route, intake, &own))
+                .map(|route| explain_route(state, delivery, (route, intake), &own))
                 .collect(),
         });
     }
@@ -124,9 +126,9 @@ fn explanation(catalogue: &dyn Remediations, delivery: &Delivery, decisions: Vec
 }
 
 fn explain_route(
-    catalogue: &dyn Remediations,
-    route: &Route,
-    intake: &Intake,
+    (catalogue, restraints): State<'_>,
+    delivery: &Delivery,
+    (route, intake): (&Route, &Intake),
     decisions: &[Decision],
 ) -> RouteExplanation {
     let failed = route.failed_matcher(&intake.alert.labels);
@@ -153,10 +155,36 @@ fn explain_route(
         target: plan.map(|plan| plan.target.clone()),
         argv: plan.map(|plan| catalogue.argv(plan)),
         vars: plan.map(|plan| plan.parameters.vars.clone()),
-        cooldown_until: None,
-        caps: Vec::new(),
-        paused: false,
-        breaker: None,
+        ..plan.map_or_else(RouteExplanation::default, |plan| {
+            let wish = Wish {
+                route,
+                target: &plan.target,
+                fingerprint: &intake.alert.fingerprint,
+                fleet: &delivery.fleet,
+                is_released: false,
+                is_rung: false,
+                now: delivery.received_at,
+            };
+            brakes(restraints, &wish)
+        })
+    }
+}
+
+/// What holds it back, whether or not that comes into play.
+fn brakes(restraints: &Restraints, wish: &Wish<'_>) -> RouteExplanation {
+    let caps = restraints.caps(wish).into_iter().map(|used| CapUse {
+        cap: used.cap.to_string(),
+        used: used.used,
+    });
+    RouteExplanation {
+        cooldown_until: match restraints.cooldown(wish) {
+            Cooldown::Until(until) => Some(until),
+            Cooldown::Over | Cooldown::NotBegun => None,
+        },
+        caps: caps.collect(),
+        paused: restraints.pause(Some(&wish.route.name), wish.target).is_some(),
+        breaker: restraints.breakers(wish).next().map(|breaker| state(breaker, wish.now)),
+        ..RouteExplanation::default()
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::Scope;
 use crate::config::fields::did_you_mean;
+use crate::domain::aftercare::Aftercare;
 use crate::domain::alert::{Alert, AlertStatus, Labels, fingerprint};
 use crate::domain::by_hand::{ByHand, Once};
 use crate::domain::job::{JobStatus, NewJob, Trigger};
@@ -18,9 +19,9 @@ use crate::http::api::by_hand;
 use crate::http::auth::{Caller, OperatorAccess};
 use crate::http::input::{Query, SmallBody, json};
 use crate::http::problem::{Problem, ProblemView};
-use crate::http::remediations::Remediations;
 use crate::http::views::JobView;
 use crate::ingest::object::ObjectOnly;
+use crate::remediations::Remediations;
 
 /// What to run, and with what instead of the catalogue's values.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -125,6 +126,7 @@ fn make(app: &App, caller: Caller, request: ManualRequest) -> Result<NewJob, Pro
         resolved_within: terms.resolved_within,
         // A person wanted it, whatever the alert does.
         on_resolved: OnResolved::Ignore,
+        aftercare: Aftercare::default(),
         created_at: now,
         expires_at: now + terms.expires.duration(),
     })

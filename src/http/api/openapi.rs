@@ -7,8 +7,8 @@ use utoipa::openapi::{ContentBuilder, Ref, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use crate::http::api::{
-    actions, alerts, events, explain, health, jobs, log, log_stream, manual, metrics, notifications, playbooks, reload,
-    rerun, routes, tasks,
+    actions, alerts, breakers, events, explain, health, held, jobs, log, log_stream, manual, metrics, notifications,
+    pause, playbooks, reload, rerun, routes, tasks,
 };
 use crate::http::auth::ViewerAccess;
 use crate::http::problem::PROBLEM_JSON;
@@ -41,6 +41,14 @@ use crate::http::webhooks;
         notifications::list,
         notifications::show,
         explain::explain,
+        pause::list,
+        pause::pause,
+        pause::resume,
+        breakers::list,
+        breakers::open,
+        breakers::reset,
+        held::list,
+        held::release,
         playbooks::list,
         routes::list,
         reload::reload,
@@ -53,6 +61,7 @@ use crate::http::webhooks;
         (name = "webhooks", description = "What Alertmanager posts to; role sender"),
         (name = "jobs", description = "Role viewer to read, operator to change"),
         (name = "alerts", description = "What was received, and what was or would be decided; role viewer"),
+        (name = "brakes", description = "Pauses, circuit breakers, and what is held back; role viewer to read, operator to change"),
         (name = "catalogue", description = "Role viewer to read, admin to reload"),
         (name = "health", description = "For supervisors and Prometheus"),
     ),
@@ -80,7 +89,10 @@ struct Refusals;
 impl Modify for Refusals {
     fn modify(&self, document: &mut Document) {
         for item in document.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete]
+                .into_iter()
+                .flatten()
+            {
                 let responses = &mut operation.responses.responses;
                 if operation.security.is_none() {
                     let wrong = "Credentials are missing or wrong";
@@ -126,7 +138,7 @@ mod tests {
         let all = ids.len();
         ids.sort();
         ids.dedup();
-        assert_eq!((ids.len(), all), (25, 25));
+        assert_eq!((ids.len(), all), (33, 33));
     }
 
     #[test]

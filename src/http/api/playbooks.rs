@@ -6,8 +6,8 @@ use crate::http::App;
 use crate::http::auth::ViewerAccess;
 use crate::http::input::Query;
 use crate::http::problem::Problem;
-use crate::http::remediations::PlaybookView;
 use crate::http::views::List;
+use crate::remediations::PlaybookView;
 
 /// List the playbooks in force
 #[utoipa::path(

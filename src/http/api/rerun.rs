@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Scope;
+use crate::domain::aftercare::Aftercare;
 use crate::domain::attempt::Outcome;
 use crate::domain::by_hand::{ByHand, Once};
 use crate::domain::change::{Change, changes};
@@ -18,8 +19,8 @@ use crate::http::api::{by_hand, find_job};
 use crate::http::auth::{Caller, OperatorAccess};
 use crate::http::input::{PathId, Query, SmallBody, optional_json};
 use crate::http::problem::{Problem, ProblemView};
-use crate::http::remediations::Remediations;
 use crate::http::views::JobView;
+use crate::remediations::Remediations;
 
 /// The highest verbosity: more would print variables that `no_log` hides.
 const MOST_VERBOSE: u8 = 2;
@@ -104,6 +105,7 @@ fn repeat(app: &App, old: Job, caller: Caller, request: &RerunRequest) -> Result
         resolved_within: terms.resolved_within,
         // A person wanted it, whatever the alert does.
         on_resolved: OnResolved::Ignore,
+        aftercare: Aftercare::default(),
         expires_at: now + terms.expires.duration(),
         route: old.route,
         target: plan.target,

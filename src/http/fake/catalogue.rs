@@ -8,8 +8,9 @@ use crate::catalog::Scope;
 use crate::domain::ids::Target;
 use crate::domain::parameters::{Overrides, Plan, Refusal};
 use crate::domain::route::Route;
+use crate::domain::rules::Fleet;
 use crate::http::fake::parameters;
-use crate::http::remediations::{Catalogue, PlaybookView, ReloadError, Remediations};
+use crate::remediations::{Catalogue, PlaybookView, ReloadError, Remediations};
 
 /// A catalogue whose playbooks all render, except for alerts with the label `refuse`.
 #[derive(Clone)]
@@ -32,6 +33,15 @@ impl Catalogue for FakeCatalogue {
 impl Remediations for FakeCatalogue {
     fn routes(&self) -> &[Route] {
         &self.routes
+    }
+
+    fn fleet(&self) -> &Fleet {
+        const {
+            &Fleet {
+                storm: None,
+                breaker: None,
+            }
+        }
     }
 
     fn has_playbook(&self, name: &str) -> bool {

@@ -31,6 +31,14 @@ pub(crate) fn route(name: &str) -> Route {
         on_resolved: OnResolved::Ignore,
         expires: Span::from_secs(1_800),
         again_after: None,
+        approval_expires: Span::from_secs(3_600),
+        cooldown: Span::default(),
+        caps: Vec::new(),
+        retry: None,
+        otherwise: Vec::new(),
+        breaker: None,
+        flap: None,
+        at_once: None,
     }
 }
 

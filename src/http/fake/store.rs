@@ -10,13 +10,14 @@ use crate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use crate::domain::decision::Decision;
 use crate::domain::ids::{Fingerprint, JobId, NotificationId};
 use crate::domain::job::{Job, JobEvent, JobStatus, NewJob, Reason};
+use crate::domain::pause::{Breaker, Pause, Scope};
 use crate::domain::policy::{Delivery, Ledger, decide};
 use crate::domain::timestamp::Timestamp;
 use crate::store::read::{
     AlertStory, AlertSummary, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
     StatusCount,
 };
-use crate::store::{ActiveRun, Answer, By, Canceled, Claim, Received, Store, StoreError};
+use crate::store::{ActiveRun, Answer, Brakes, By, Canceled, Claim, HeldBack, Received, Store, StoreError};
 
 #[derive(Default)]
 pub(crate) struct FakeStore {
@@ -30,6 +31,7 @@ pub(crate) struct State {
     pub(crate) logs: HashMap<(JobId, u32), (Vec<u8>, bool)>,
     pub(crate) notifications: Vec<NotificationDetail>,
     pub(crate) inserted: Vec<NewJob>,
+    pub(crate) pauses: Vec<Pause>,
     pub(crate) posted_by: Vec<String>,
     pub(crate) changed_by: Vec<By>,
     pub(crate) filters: Vec<JobFilter>,
@@ -103,6 +105,75 @@ fn not_in_the_fake<T>() -> Result<T, StoreError> {
 }
 
 #[async_trait]
+impl Brakes for FakeStore {
+    async fn decide_again(&self, _: Vec<(HeldBack, Delivery)>) -> Result<Vec<Decision>, StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn climb_again(&self, _: JobId, _: Timestamp) -> Result<(), StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn due_held(&self, _: Timestamp, _: usize) -> Result<Vec<HeldBack>, StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn next_held(&self) -> Result<Option<Timestamp>, StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn list_held(&self, _: PageRequest) -> Result<Page<HeldBack>, StoreError> {
+        self.check()?;
+        Ok(empty())
+    }
+
+    async fn release_held(&self, _: Option<String>, _: Timestamp) -> Result<u64, StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn pause(&self, scope: Scope, by: By) -> Result<Pause, StoreError> {
+        self.check()?;
+        let pause = Pause {
+            scope,
+            comment: by.comment.clone(),
+            by: by.name.clone(),
+            since: by.at,
+        };
+        let mut state = self.state();
+        state.pauses.push(pause.clone());
+        state.changed_by.push(by);
+        Ok(pause)
+    }
+
+    async fn resume(&self, scope: Scope, by: By) -> Result<bool, StoreError> {
+        self.check()?;
+        let mut state = self.state();
+        state.changed_by.push(by);
+        let before = state.pauses.len();
+        state.pauses.retain(|pause| pause.scope != scope);
+        Ok(state.pauses.len() < before)
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
+        self.check()?;
+        Ok(self.state().pauses.clone())
+    }
+
+    async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
+        self.check()?;
+        Ok(Vec::new())
+    }
+
+    async fn open_breaker(&self, _: Scope, _: By) -> Result<(), StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn reset_breaker(&self, _: Scope, _: By) -> Result<bool, StoreError> {
+        not_in_the_fake()
+    }
+}
+
+#[async_trait]
 impl Store for FakeStore {
     async fn accept(&self, received: Received, delivery: Delivery) -> Result<Vec<Decision>, StoreError> {
         self.check()?;
@@ -127,8 +198,9 @@ impl Store for FakeStore {
         Ok(verdict.decisions)
     }
 
-    async fn ledger(&self, _: &[Fingerprint]) -> Result<Ledger, StoreError> {
-        self.check().map(|()| Ledger::default())
+    async fn ledger(&self, _: &Delivery) -> Result<Ledger, StoreError> {
+        self.check()?;
+        Ok(Ledger::default())
     }
 
     async fn claim(&self, _: &str, _: usize, _: Timestamp) -> Result<Vec<Claim>, StoreError> {

@@ -7,15 +7,15 @@ use serde::Serialize;
 
 use crate::domain::alert::Alert;
 use crate::domain::decision::Decision;
-use crate::domain::ids::{EpisodeId, Fingerprint, JobId};
-use crate::domain::policy::{Delivery, EpisodeChange, decide};
+use crate::domain::ids::{EpisodeId, Fingerprint, JobId, NotificationId};
+use crate::domain::policy::{Delivery, EpisodeChange, Verdict, decide, decide_again};
 use crate::domain::timestamp::Timestamp;
 use crate::store::sqlite::insert::insert_jobs;
-use crate::store::sqlite::ledger;
 use crate::store::sqlite::resolve::{resolve_jobs, settle_due};
 use crate::store::sqlite::rows::{database, ids, integer, to_json};
 use crate::store::sqlite::writer::{Scope, Write};
-use crate::store::{Received, StoreError};
+use crate::store::sqlite::{breakers, held, ledger};
+use crate::store::{HeldBack, Received, StoreError};
 
 const INSERT_NOTIFICATION: &str = "
     -- insert_notification
@@ -100,23 +100,49 @@ impl Write for Accept {
         // What is over by now must neither count nor be healed.
         settle_due(scope, now).await?;
         self.insert_notification(scope).await?;
-        let fingerprints: Vec<Fingerprint> = self
-            .delivery
-            .intakes
-            .iter()
-            .map(|intake| intake.alert.fingerprint.clone())
-            .collect();
-        let mut ledger = ledger::read(scope.connection, &fingerprints).await?;
+        let mut ledger = ledger::read(scope.connection, &self.delivery).await?;
         let verdict = decide(&self.delivery, &mut ledger);
-        change_episodes(scope, now, &verdict.episodes, are_distinct(&fingerprints)).await?;
-        if !verdict.superseded.is_empty() {
-            execute(scope, SUPERSEDE_JOBS, ids(&verdict.superseded)?).await?;
-        }
-        insert_jobs(scope, &verdict.jobs).await?;
+        change_episodes(scope, now, &verdict.episodes, are_distinct(&self.delivery)).await?;
+        carry_out(scope, &self.delivery, &verdict).await?;
         // After the jobs: one notification may report that an alert began and that it ended.
         resolve_jobs(scope, &closed(&verdict.episodes), now).await?;
-        self.insert_decisions(scope, &verdict.decisions).await?;
+        insert_decisions(scope, (Some(self.delivery.id), now), &verdict.decisions).await?;
         Ok(verdict.decisions)
+    }
+}
+
+/// Makes the jobs of a verdict, and keeps what it holds back.
+async fn carry_out(scope: &mut Scope<'_>, delivery: &Delivery, verdict: &Verdict) -> Result<(), StoreError> {
+    if !verdict.superseded.is_empty() {
+        execute(scope, SUPERSEDE_JOBS, ids(&verdict.superseded)?).await?;
+    }
+    insert_jobs(scope, &verdict.jobs).await?;
+    breakers::begin_trials(scope, &verdict.trials).await?;
+    held::free(scope, &verdict.freed).await?;
+    let whose = (delivery.received_at, delivery.posted_by.as_str(), &delivery.group);
+    held::hold(scope, whose, &verdict.held).await
+}
+
+/// Decides once more about what was held back.
+pub(super) struct DecideAgain(pub(super) Vec<(HeldBack, Delivery)>);
+
+#[async_trait]
+impl Write for DecideAgain {
+    type Output = Vec<Decision>;
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<Vec<Decision>, StoreError> {
+        let mut decisions = Vec::new();
+        for (held_back, delivery) in &self.0 {
+            let now = delivery.received_at;
+            settle_due(scope, now).await?;
+            let mut ledger = ledger::read(scope.connection, delivery).await?;
+            let verdict = decide_again(delivery, &mut ledger);
+            carry_out(scope, delivery, &verdict).await?;
+            held::free_due(scope, held_back, now).await?;
+            insert_decisions(scope, (None, now), &verdict.decisions).await?;
+            decisions.extend(verdict.decisions);
+        }
+        Ok(decisions)
     }
 }
 
@@ -142,29 +168,34 @@ impl Accept {
             .map_err(database)?;
         Ok(())
     }
+}
 
-    async fn insert_decisions(&self, scope: &mut Scope<'_>, decisions: &[Decision]) -> Result<(), StoreError> {
-        let rows: Vec<DecisionRow<'_>> = decisions
-            .iter()
-            .map(|decision| DecisionRow {
-                episode: decision.episode,
-                fingerprint: &decision.fingerprint,
-                alertname: &decision.alertname,
-                route: decision.route.as_deref(),
-                decision: decision.kind.as_str(),
-                reason: &decision.reason,
-                job: decision.job,
-            })
-            .collect();
-        sqlx::query(INSERT_DECISIONS)
-            .bind(to_json(&rows)?)
-            .bind(self.delivery.id.to_string())
-            .bind(self.delivery.received_at.as_micros())
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        Ok(())
-    }
+/// Of a notification, or of the gateway's own accord.
+async fn insert_decisions(
+    scope: &mut Scope<'_>,
+    (notification, now): (Option<NotificationId>, Timestamp),
+    decisions: &[Decision],
+) -> Result<(), StoreError> {
+    let rows: Vec<DecisionRow<'_>> = decisions
+        .iter()
+        .map(|decision| DecisionRow {
+            episode: decision.episode,
+            fingerprint: &decision.fingerprint,
+            alertname: &decision.alertname,
+            route: decision.route.as_deref(),
+            decision: decision.kind.as_str(),
+            reason: &decision.reason,
+            job: decision.job,
+        })
+        .collect();
+    sqlx::query(INSERT_DECISIONS)
+        .bind(to_json(&rows)?)
+        .bind(notification.map(|id| id.to_string()))
+        .bind(now.as_micros())
+        .execute(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    Ok(())
 }
 
 /// The kinds of change, in an order that is right for the changes of any one alert.
@@ -286,9 +317,10 @@ fn described(alert: &Alert) -> Result<AlertRow<'_>, StoreError> {
     })
 }
 
-fn are_distinct(fingerprints: &[Fingerprint]) -> bool {
-    let mut seen = HashSet::with_capacity(fingerprints.len());
-    fingerprints.iter().all(|fingerprint| seen.insert(fingerprint))
+fn are_distinct(delivery: &Delivery) -> bool {
+    let mut seen = HashSet::with_capacity(delivery.intakes.len());
+    let mut alerts = delivery.intakes.iter().map(|intake| &intake.alert.fingerprint);
+    alerts.all(|fingerprint| seen.insert(fingerprint))
 }
 
 async fn execute(scope: &mut Scope<'_>, statement: &'static str, rows: String) -> Result<(), StoreError> {

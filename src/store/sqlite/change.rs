@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::domain::ids::{JobId, Target};
 use crate::domain::job::JobStatus;
 use crate::store::sqlite::insert::{note, promote};
-use crate::store::sqlite::resolve::{finished, settle_due};
+use crate::store::sqlite::resolve::{finished, follow_up, settle_due};
 use crate::store::sqlite::rows::{database, target, time_option, word};
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{Answer, By, Canceled, StoreError};
@@ -150,7 +150,7 @@ pub(super) async fn end_waiting(
         .map_err(database)?
         .ok_or_else(|| StoreError::Conflict("the job has just moved on".to_owned()))?;
     scope.finished(finished(&row)?);
-    promote(scope, &[target]).await?;
+    follow_up(scope, &[job], std::slice::from_ref(target), by.at).await?;
     by_person(scope, job, by, (reason, reason)).await
 }
 

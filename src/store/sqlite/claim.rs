@@ -4,26 +4,39 @@ use async_trait::async_trait;
 
 use crate::domain::attempt::{AttemptKey, Start};
 use crate::domain::ids::EpisodeId;
-use crate::domain::job::CancelRequest;
+use crate::domain::job::{CancelRequest, Trigger};
 use crate::domain::timestamp::Timestamp;
+use crate::store::sqlite::breakers;
 use crate::store::sqlite::change::end_waiting;
 use crate::store::sqlite::insert::{note, record};
 use crate::store::sqlite::jobs::load_jobs;
 use crate::store::sqlite::resolve::resolve_jobs;
-use crate::store::sqlite::rows::{cancel_requested, count, database, get, integer, parsed, target, time, time_option};
+use crate::store::sqlite::rows::{cancel_requested, count, database, get, parsed, target, time, time_option, word};
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{By, Claim, StoreError};
 
+/// One job, so that the next one sees what it means for its route. A person's jobs pass breakers and the route's limit.
 const CLAIM: &str = "
     -- claim
     UPDATE jobs
     SET    status = 'running', fence = fence + 1, attempts = attempts + 1, started_at = COALESCE(started_at, ?1)
-    WHERE  id IN (SELECT id
-                  FROM   jobs INDEXED BY jobs_ready
-                  WHERE  status = 'queued' AND front = 1 AND run_at <= ?1 AND (attempts > 0 OR expires_at > ?1)
-                  ORDER  BY run_at, id
-                  LIMIT  ?2)
-    RETURNING id, attempts, fence, run_at";
+    WHERE  id = (SELECT ready.id
+                 FROM   jobs AS ready INDEXED BY jobs_ready
+                 WHERE  ready.status = 'queued' AND ready.front = 1 AND ready.run_at <= ?1
+                 AND    (ready.attempts > 0 OR ready.expires_at > ?1)
+                 AND    NOT EXISTS (SELECT 1 FROM pauses
+                                    WHERE  scope IN ('all', 'route:' || ready.route, 'target:' || ready.target))
+                 AND    (ready.trigger_kind IN ('rerun', 'manual')
+                         OR NOT EXISTS (SELECT 1 FROM breakers
+                                        WHERE  scope IN ('all', 'route:' || ready.route) AND is_open = 1
+                                        AND    (until IS NULL OR until > ?1 OR trial IS NOT NULL AND trial <> ready.id))
+                         AND (ready.aftercare ->> 'at_once' IS NULL
+                              OR ready.aftercare ->> 'at_once' >
+                                 (SELECT COUNT(*) FROM jobs AS busy INDEXED BY jobs_running_of_route
+                                  WHERE  busy.route = ready.route AND busy.status = 'running')))
+                 ORDER  BY ready.run_at, ready.id
+                 LIMIT  1)
+    RETURNING id, attempts, fence, run_at, route, trigger_kind";
 
 const INSERT_ATTEMPT: &str = "
     -- insert_attempt
@@ -61,23 +74,11 @@ impl Write for ClaimJobs {
     type Output = Vec<Claim>;
 
     async fn apply(self, scope: &mut Scope<'_>) -> Result<Vec<Claim>, StoreError> {
-        let rows = sqlx::query(CLAIM)
-            .bind(self.now.as_micros())
-            .bind(integer(self.free))
-            .fetch_all(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        let mut keys = Vec::with_capacity(rows.len());
-        for row in &rows {
-            keys.push(AttemptKey {
-                job: parsed(row, "id")?,
-                number: count(row, "attempts")?,
-                fence: get(row, "fence")?,
-            });
-            scope.waited(self.now.since(time(row, "run_at")?));
-        }
-        for key in &keys {
-            self.begin(scope, key).await?;
+        let mut keys = Vec::with_capacity(self.free);
+        while keys.len() < self.free {
+            let Some(key) = self.claim_one(scope).await? else { break };
+            self.begin(scope, &key).await?;
+            keys.push(key);
         }
         let mut jobs = load_jobs(
             &mut *scope.connection,
@@ -99,6 +100,29 @@ impl Write for ClaimJobs {
 }
 
 impl ClaimJobs {
+    async fn claim_one(&self, scope: &mut Scope<'_>) -> Result<Option<AttemptKey>, StoreError> {
+        let claimed = sqlx::query(CLAIM)
+            .bind(self.now.as_micros())
+            .fetch_optional(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        let Some(row) = claimed else { return Ok(None) };
+        let key = AttemptKey {
+            job: parsed(&row, "id")?,
+            number: count(&row, "attempts")?,
+            fence: get(&row, "fence")?,
+        };
+        scope.waited(self.now.since(time(&row, "run_at")?));
+        if matches!(
+            word(&row, "trigger_kind", Trigger::parse)?,
+            Trigger::Alert | Trigger::Ladder
+        ) {
+            let route: Option<String> = get(&row, "route")?;
+            breakers::try_with_claimed(scope, key.job, route.as_deref(), self.now).await?;
+        }
+        Ok(Some(key))
+    }
+
     async fn begin(&self, scope: &mut Scope<'_>, key: &AttemptKey) -> Result<(), StoreError> {
         sqlx::query(INSERT_ATTEMPT)
             .bind(key.job.to_string())

@@ -7,14 +7,17 @@ use crate::domain::attempt::{AttemptKey, Ending, Start};
 use crate::domain::job::{Job, JobStatus, Reason, Trigger};
 use crate::domain::parameters::Parameters;
 use crate::domain::policy::{AfterRun, RunFacts, after_run};
+use crate::domain::rules::Retry;
 use crate::domain::span::Span;
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::observe::FinishedJob;
 use crate::store::sqlite::claim::about;
-use crate::store::sqlite::insert::promote;
 use crate::store::sqlite::jobs::load_jobs;
-use crate::store::sqlite::rows::{between, cancel_requested, database, get, integer, json, time_option, to_json, word};
+use crate::store::sqlite::resolve::follow_up;
+use crate::store::sqlite::rows::{
+    between, cancel_requested, database, get, integer, json, json_option, time_option, to_json, word,
+};
 use crate::store::sqlite::writer::{Scope, Write};
 
 const FINISH_ATTEMPT: &str = "
@@ -28,7 +31,7 @@ const FINISH_ATTEMPT: &str = "
 const RUN_FACTS: &str = "
     -- run_facts
     SELECT jobs.resolved_within, jobs.trigger_kind, jobs.parameters, jobs.episode, jobs.cancel_requested_by,
-           jobs.cancel_reason, episodes.closed_at, episodes.ended_at, episodes.starts_at
+           jobs.cancel_reason, jobs.aftercare ->> 'retry' AS retry, episodes.closed_at, episodes.ended_at, episodes.starts_at
     FROM   jobs
     LEFT   JOIN episodes ON episodes.id = jobs.episode
     WHERE  jobs.id = ?1 AND jobs.fence = ?2 AND jobs.status = 'running'";
@@ -37,6 +40,12 @@ const FINISH_JOB: &str = "
     -- finish_job
     UPDATE jobs
     SET    status = ?3, reason = ?4, finished_at = ?5, healed_at = ?6, front = 0
+    WHERE  id = ?1 AND fence = ?2 AND status = 'running'";
+
+const RETRY_JOB: &str = "
+    -- retry_job
+    UPDATE jobs
+    SET    status = 'queued', run_at = ?3
     WHERE  id = ?1 AND fence = ?2 AND status = 'running'";
 
 const VERIFY_JOB: &str = "
@@ -53,7 +62,12 @@ pub(super) struct Finish {
 
 /// What the row of the job says about its episode.
 struct Facts {
-    run: RunFacts,
+    retry: Option<Retry>,
+    cancel_reason: Reason,
+    resolved_within: Option<Span>,
+    check: bool,
+    episode_open: Option<bool>,
+    by_hand: bool,
     episode_starts_at: Option<Timestamp>,
     episode_ended_at: Option<Timestamp>,
 }
@@ -65,15 +79,22 @@ impl Write for Finish {
     async fn apply(self, scope: &mut Scope<'_>) -> Result<Job, StoreError> {
         self.finish_attempt(scope).await?;
         let facts = self.facts(scope).await?;
-        match after_run(&facts.run) {
+        match after_run(&self.run_facts(&facts)) {
             AfterRun::Finish { status, reason } => self.finish_job(scope, &facts, (status, reason)).await?,
             AfterRun::Verify { until } => self.verify_job(scope, until).await?,
+            AfterRun::Retry { at } => self.retry_job(scope, at).await?,
         }
         scope.touch(self.key.job);
         let mut jobs = load_jobs(&mut *scope.connection, &[self.key.job]).await?;
         let job = jobs.remove(&self.key.job).ok_or(StoreError::LostClaim(self.key))?;
         if job.status.is_finished() {
-            promote(scope, &[&job.target]).await?;
+            follow_up(
+                scope,
+                &[job.id],
+                std::slice::from_ref(&job.target),
+                self.ending.finished_at,
+            )
+            .await?;
             scope.finished(FinishedJob {
                 playbook: job.playbook.clone(),
                 route: job.route.clone(),
@@ -123,32 +144,23 @@ impl Finish {
             .await
             .map_err(database)?
             .ok_or(StoreError::LostClaim(self.key))?;
-        Ok(Facts {
-            run: self.run_facts(&row)?,
-            episode_starts_at: time_option(&row, "starts_at")?,
-            episode_ended_at: time_option(&row, "ended_at")?,
-        })
+        facts(&row)
     }
 
-    fn run_facts(&self, row: &SqliteRow) -> Result<RunFacts, StoreError> {
-        let within: Option<i64> = get(row, "resolved_within")?;
-        let episode: Option<String> = get(row, "episode")?;
-        let closed = time_option(row, "closed_at")?.is_some();
-        let trigger = word(row, "trigger_kind", Trigger::parse)?;
-        let parameters: Parameters = json(row, "parameters")?;
-        Ok(RunFacts {
+    fn run_facts<'a>(&self, facts: &'a Facts) -> RunFacts<'a> {
+        RunFacts {
+            job: self.key.job,
+            attempt: self.key.number,
             outcome: self.ending.outcome,
+            retry: facts.retry.as_ref(),
             finished_at: self.ending.finished_at,
-            resolved_within: within
-                .and_then(|seconds| u64::try_from(seconds).ok())
-                .map(Span::from_secs),
-            check: parameters.check,
-            episode_open: episode.map(|_| !closed),
-            cancel_reason: cancel_requested(row)?.map_or(Reason::Canceled, |asked| asked.reason),
-            by_hand: matches!(trigger, Trigger::Rerun | Trigger::Manual),
-        })
+            resolved_within: facts.resolved_within,
+            check: facts.check,
+            episode_open: facts.episode_open,
+            cancel_reason: facts.cancel_reason,
+            by_hand: facts.by_hand,
+        }
     }
-
     async fn finish_job(
         &self,
         scope: &mut Scope<'_>,
@@ -156,7 +168,7 @@ impl Finish {
         (status, reason): (JobStatus, Reason),
     ) -> Result<(), StoreError> {
         // A run by hand after the alert has resolved healed nothing.
-        let healed = status == JobStatus::Succeeded && !facts.run.check && !facts.run.by_hand;
+        let healed = status == JobStatus::Succeeded && !facts.check && !facts.by_hand;
         let healed_at = facts.episode_ended_at.filter(|_| healed);
         let done = sqlx::query(FINISH_JOB)
             .bind(self.key.job.to_string())
@@ -175,6 +187,21 @@ impl Finish {
         about(scope, &self.key, self.ending.finished_at, ("finished", message)).await
     }
 
+    async fn retry_job(&self, scope: &mut Scope<'_>, at: Timestamp) -> Result<(), StoreError> {
+        let done = sqlx::query(RETRY_JOB)
+            .bind(self.key.job.to_string())
+            .bind(self.key.fence)
+            .bind(at.as_micros())
+            .execute(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::LostClaim(self.key));
+        }
+        let message = format!("attempt {} may begin at {at}", self.key.number + 1);
+        about(scope, &self.key, self.ending.finished_at, ("retrying", message)).await
+    }
+
     async fn verify_job(&self, scope: &mut Scope<'_>, until: Timestamp) -> Result<(), StoreError> {
         let done = sqlx::query(VERIFY_JOB)
             .bind(self.key.job.to_string())
@@ -189,4 +216,26 @@ impl Finish {
         let message = format!("waits until {until} for the alert to resolve");
         about(scope, &self.key, self.ending.finished_at, ("verifying", message)).await
     }
+}
+
+fn facts(row: &SqliteRow) -> Result<Facts, StoreError> {
+    let within: Option<i64> = get(row, "resolved_within")?;
+    let episode: Option<String> = get(row, "episode")?;
+    let closed = time_option(row, "closed_at")?.is_some();
+    let trigger = word(row, "trigger_kind", Trigger::parse)?;
+    let parameters: Parameters = json(row, "parameters")?;
+    let asked = cancel_requested(row)?;
+    Ok(Facts {
+        // Whoever asked for its end wants no other attempt.
+        retry: json_option(row, "retry")?.filter(|_| asked.is_none()),
+        cancel_reason: asked.map_or(Reason::Canceled, |asked| asked.reason),
+        resolved_within: within
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map(Span::from_secs),
+        check: parameters.check,
+        episode_open: episode.map(|_| !closed),
+        by_hand: matches!(trigger, Trigger::Rerun | Trigger::Manual),
+        episode_starts_at: time_option(row, "starts_at")?,
+        episode_ended_at: time_option(row, "ended_at")?,
+    })
 }

@@ -9,6 +9,7 @@ use crate::domain::alert::Alert;
 use crate::domain::change;
 use crate::domain::ids::{EpisodeId, Fingerprint, JobId, Target};
 use crate::domain::job::{JobStatus, NewJob, Trigger};
+use crate::domain::route::OnResolved;
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::sqlite::rows::{database, integer, to_json};
@@ -18,13 +19,13 @@ const INSERT_JOBS: &str = "
     -- insert_jobs
     INSERT INTO jobs (id, status, playbook, route, target, trigger_kind, triggered_by, rerun_of, follows, episode,
                       alertname, fingerprint, alert, alert_group, parameters, by_hand, changes, resolved_within, on_resolved,
-                      created_at, run_at, expires_at)
+                      aftercare, created_at, run_at, expires_at)
     SELECT value ->> 'id', value ->> 'status', value ->> 'playbook', value ->> 'route', value ->> 'target',
            value ->> 'trigger', value ->> 'triggered_by', value ->> 'rerun_of', value ->> 'follows',
            value ->> 'episode', value ->> 'alertname', value ->> 'fingerprint', value ->> 'alert',
            value ->> 'group', value ->> 'parameters', value ->> 'by_hand', value ->> 'changes',
-           value ->> 'resolved_within', value ->> 'on_resolved', value ->> 'created_at', value ->> 'created_at',
-           value ->> 'expires_at'
+           value ->> 'resolved_within', value ->> 'on_resolved', value ->> 'aftercare', value ->> 'created_at',
+           value ->> 'created_at', value ->> 'expires_at'
     FROM   json_each(?1)
     ORDER  BY key";
 
@@ -107,6 +108,13 @@ pub(super) async fn insert_jobs(scope: &mut Scope<'_>, jobs: &[NewJob]) -> Resul
     if jobs.is_empty() {
         return Ok(());
     }
+    insert_rows(scope, jobs).await?;
+    let targets: Vec<&Target> = jobs.iter().map(|job| &job.target).collect();
+    promote(scope, &targets).await
+}
+
+/// The same without lining them up.
+pub(super) async fn insert_rows(scope: &mut Scope<'_>, jobs: &[NewJob]) -> Result<(), StoreError> {
     let rows = to_json(&jobs.iter().map(row).collect::<Result<Vec<_>, _>>()?)?;
     for statement in [INSERT_JOBS, INSERT_FIRST_EVENTS] {
         sqlx::query(statement)
@@ -115,8 +123,6 @@ pub(super) async fn insert_jobs(scope: &mut Scope<'_>, jobs: &[NewJob]) -> Resul
             .await
             .map_err(database)?;
     }
-    let targets: Vec<&Target> = jobs.iter().map(|job| &job.target).collect();
-    promote(scope, &targets).await?;
     for job in jobs {
         scope.touch(job.id);
     }
@@ -177,6 +183,7 @@ struct Row<'a> {
     changes: Option<String>,
     resolved_within: Option<i64>,
     on_resolved: &'static str,
+    aftercare: String,
     created_at: i64,
     expires_at: i64,
     message: String,
@@ -203,7 +210,12 @@ fn row(job: &NewJob) -> Result<Row<'_>, StoreError> {
         by_hand: job.by_hand.as_ref().map(to_json).transpose()?,
         changes: job.changes.as_ref().map(to_json).transpose()?,
         resolved_within: job.resolved_within.map(|span| integer(span.duration().as_secs())),
-        on_resolved: job.on_resolved.as_str(),
+        on_resolved: match job.on_resolved {
+            OnResolved::Cancel => "cancel",
+            // The clean-up is a part of the aftercare.
+            OnResolved::Ignore | OnResolved::Run(_) => "ignore",
+        },
+        aftercare: to_json(&job.aftercare)?,
         created_at: job.created_at.as_micros(),
         expires_at: job.expires_at.as_micros(),
         message: first_message(job),

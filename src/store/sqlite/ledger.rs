@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use sqlx::SqliteConnection;
 
+use crate::domain::decision::DecisionKind;
 use crate::domain::ids::{EpisodeId, Fingerprint};
-use crate::domain::job::{JobStatus, Reason};
-use crate::domain::policy::{ClosedEpisode, EpisodeFacts, JobFacts, Ledger, OpenEpisode};
+use crate::domain::job::{JobStatus, Reason, Trigger};
+use crate::domain::policy::{ClosedEpisode, Delivery, EpisodeFacts, JobFacts, Ledger, OpenEpisode};
 use crate::store::StoreError;
+use crate::store::sqlite::restraints;
 use crate::store::sqlite::rows::{database, fingerprint, get, parsed, time, time_option, to_json, word, word_option};
 
 const LAST_EPISODES: &str = "
@@ -20,20 +22,35 @@ const LAST_EPISODES: &str = "
 
 const COUNTED_JOBS: &str = "
     -- counted_jobs
-    SELECT jobs.episode, jobs.id, jobs.route, jobs.status, jobs.reason, jobs.finished_at
+    SELECT jobs.episode, jobs.id, jobs.route, jobs.status, jobs.reason, jobs.finished_at, jobs.trigger_kind
     FROM   json_each(?1) AS wanted
     JOIN   jobs INDEXED BY jobs_of_episode ON jobs.episode = wanted.value
-    WHERE  jobs.trigger_kind = 'alert' AND jobs.superseded = 0 AND jobs.route IS NOT NULL";
+    WHERE  jobs.trigger_kind IN ('alert', 'ladder') AND jobs.superseded = 0 AND jobs.route IS NOT NULL
+    ORDER  BY jobs.id";
 
-/// The facts of each alert that was seen before.
-pub(super) async fn read(
+const HELD: &str = "
+    -- held
+    SELECT held.episode, held.route, held.decision
+    FROM   json_each(?1) AS wanted
+    JOIN   held ON held.episode = wanted.value
+    WHERE  held.follows IS NULL";
+
+/// The facts of each alert that was seen before, and what holds jobs back.
+pub(super) async fn read(connection: &mut SqliteConnection, delivery: &Delivery) -> Result<Ledger, StoreError> {
+    let facts = facts(&mut *connection, delivery).await?;
+    Ok(Ledger::new(facts, restraints::read(connection, delivery).await?))
+}
+
+async fn facts(
     connection: &mut SqliteConnection,
-    fingerprints: &[Fingerprint],
-) -> Result<Ledger, StoreError> {
+    delivery: &Delivery,
+) -> Result<HashMap<Fingerprint, EpisodeFacts>, StoreError> {
+    let alerts = delivery.intakes.iter().map(|intake| &intake.alert.fingerprint);
+    let fingerprints: Vec<&Fingerprint> = alerts.collect();
     let mut facts = HashMap::with_capacity(fingerprints.len());
     let mut owners: HashMap<EpisodeId, Fingerprint> = HashMap::with_capacity(fingerprints.len());
     let rows = sqlx::query(LAST_EPISODES)
-        .bind(to_json(fingerprints)?)
+        .bind(to_json(&fingerprints)?)
         .fetch_all(&mut *connection)
         .await
         .map_err(database)?;
@@ -44,28 +61,48 @@ pub(super) async fn read(
         facts.insert(fingerprint, episode_facts(&row, id)?);
     }
     if owners.is_empty() {
-        return Ok(Ledger::new(facts));
+        return Ok(facts);
     }
     let episodes: Vec<EpisodeId> = owners.keys().copied().collect();
+    let episodes = to_json(&episodes)?;
     let rows = sqlx::query(COUNTED_JOBS)
-        .bind(to_json(&episodes)?)
-        .fetch_all(connection)
+        .bind(&episodes)
+        .fetch_all(&mut *connection)
         .await
         .map_err(database)?;
     for row in rows {
         let episode: EpisodeId = parsed(&row, "episode")?;
         let owner: Option<&mut EpisodeFacts> = owners.get(&episode).and_then(|owner| facts.get_mut(owner));
         if let Some(owner) = owner {
-            owner.jobs.push(JobFacts {
+            let job = JobFacts {
                 id: parsed(&row, "id")?,
                 route: get(&row, "route")?,
                 status: word(&row, "status", JobStatus::parse)?,
                 reason: word_option(&row, "reason", Reason::parse)?,
                 finished_at: time_option(&row, "finished_at")?,
-            });
+            };
+            match word(&row, "trigger_kind", Trigger::parse)? {
+                Trigger::Ladder => owner.climbed(&job),
+                Trigger::Alert | Trigger::Rerun | Trigger::Manual => owner.jobs.push(job),
+            }
         }
     }
-    Ok(Ledger::new(facts))
+    let rows = sqlx::query(HELD)
+        .bind(&episodes)
+        .fetch_all(connection)
+        .await
+        .map_err(database)?;
+    for row in rows {
+        let owner = owners
+            .get(&parsed(&row, "episode")?)
+            .and_then(|owner| facts.get_mut(owner));
+        if let Some(owner) = owner {
+            owner
+                .held
+                .push((get(&row, "route")?, word(&row, "decision", DecisionKind::parse)?));
+        }
+    }
+    Ok(facts)
 }
 
 fn episode_facts(row: &sqlx::sqlite::SqliteRow, id: EpisodeId) -> Result<EpisodeFacts, StoreError> {

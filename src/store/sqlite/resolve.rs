@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::Sqlite;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 
-use crate::domain::ids::{EpisodeId, JobId};
+use crate::domain::ids::{EpisodeId, JobId, Target};
 use crate::domain::job::{JobStatus, Reason};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
@@ -15,6 +15,7 @@ use crate::store::sqlite::rows::{
     between, database, get, ids, parsed, target, time_option, to_json, word, word_option,
 };
 use crate::store::sqlite::writer::{Scope, Write};
+use crate::store::sqlite::{breakers, held, ladder};
 
 const WITHDRAW_WAITING: &str = "
     -- withdraw_waiting
@@ -119,6 +120,8 @@ pub(super) async fn resolve_jobs(
     if closed.is_empty() {
         return Ok(());
     }
+    let episodes: Vec<EpisodeId> = closed.iter().map(|(id, _)| *id).collect();
+    held::free_episodes(scope, &episodes).await?;
     let closed: Vec<Value> = closed
         .iter()
         .map(|(id, ended_at)| json!({ "id": id, "ended_at": ended_at.as_micros() }))
@@ -182,9 +185,23 @@ pub(super) async fn conclude(
     }
     note_all(scope, &jobs, now, ("finished", message)).await?;
     if !targets.is_empty() {
-        promote(scope, &targets.iter().collect::<Vec<_>>()).await?;
+        follow_up(scope, &jobs, &targets, now).await?;
     }
     Ok(jobs)
+}
+
+/// What the end of jobs means for others: breakers, ladders, what was held back, and the lines in front of targets.
+pub(super) async fn follow_up(
+    scope: &mut Scope<'_>,
+    jobs: &[JobId],
+    targets: &[Target],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    breakers::book(scope, jobs, now).await?;
+    held::wake_places(scope, jobs, now).await?;
+    // After that, as a rung that is held back knows until when.
+    ladder::climb(scope, jobs, now).await?;
+    promote(scope, &targets.iter().collect::<Vec<_>>()).await
 }
 
 /// Of a row with `playbook`, `route`, `status`, `reason`, `healed_at` and `episode_starts_at`.

@@ -53,6 +53,16 @@ impl Scope<'_> {
         self.grew(job);
     }
 
+    /// Notes that something is held back, or is to be decided again.
+    pub(super) fn held_back(&mut self) {
+        self.committed.held_back = true;
+    }
+
+    /// Notes that what may be claimed has changed, without any job's doing.
+    pub(super) fn moved(&mut self) {
+        self.committed.queue_moved = true;
+    }
+
     /// Notes that a running job is to stop.
     pub(super) fn asked_to_stop(&mut self, job: JobId) {
         self.committed.asked_to_stop.push(job);

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use healgate::clock::Ids;
+use healgate::domain::aftercare::{Aftercare, Rung};
 use healgate::domain::alert::{Alert, AlertStatus, Group, Sender};
 use healgate::domain::attempt::{AttemptKey, Ending, Outcome, TaskResult};
 use healgate::domain::decision::{Decision, DecisionKind};
@@ -16,12 +17,13 @@ use healgate::domain::job::{Job, JobStatus, NewJob, Reason, Trigger};
 use healgate::domain::parameters::{Parameters, Plan};
 use healgate::domain::policy::{Delivery, Intake, Reached};
 use healgate::domain::route::{Mode, OnResolved, Route};
+use healgate::domain::rules::Fleet;
 use healgate::domain::span::Span;
 use healgate::domain::timestamp::Timestamp;
 use healgate::store::observe::{Committed, Observer};
 use healgate::store::read::PageRequest;
 use healgate::store::sqlite::SqliteStore;
-use healgate::store::{By, Claim, Received, Store, StoreError};
+use healgate::store::{By, Claim, HeldBack, Received, Store, StoreError};
 
 /// Remembers what the commits said.
 #[derive(Debug, Default)]
@@ -46,6 +48,10 @@ pub(super) struct World {
     pub(super) heard: Arc<Heard>,
     ids: Ids,
     now: AtomicI64,
+    /// The rules for all routes together.
+    pub(super) fleet: Mutex<Fleet>,
+    /// The catalogue: every route that an alert has reached so far.
+    routes: Mutex<Vec<Route>>,
     _folder: tempfile::TempDir,
 }
 
@@ -58,6 +64,8 @@ impl World {
             heard,
             ids: Ids::default(),
             now: AtomicI64::new(1_790_000_000_000_000),
+            fleet: Mutex::default(),
+            routes: Mutex::default(),
             _folder: folder,
         }
     }
@@ -81,11 +89,7 @@ impl World {
             reached: report
                 .reached
                 .into_iter()
-                .map(|(route, plan)| Reached {
-                    route,
-                    plan: Some(Ok(plan)),
-                    job: self.ids.job(now),
-                })
+                .map(|(route, plan)| self.reach(route, plan))
                 .collect(),
             alert: report.alert,
             spare_episode: self.ids.episode(now),
@@ -100,7 +104,79 @@ impl World {
                 group_key: "{}:{alertname=\"NginxDown\"}".to_owned(),
                 ..Group::default()
             },
+            fleet: *self.fleet.lock().unwrap(),
         }
+    }
+
+    /// The route's playbook, its ladder and its clean-up, all on the plan's target.
+    fn reach(&self, route: Route, plan: Plan) -> Reached {
+        let mut routes = self.routes.lock().unwrap();
+        routes.retain(|known| known.name != route.name);
+        routes.push(route.clone());
+        let rung = |playbook: &String| {
+            let of_rung = Plan {
+                playbook: playbook.clone(),
+                ..plan.clone()
+            };
+            Rung::new(self.ids.job(self.now()), playbook, Ok(of_rung))
+        };
+        let job = self.ids.job(self.now());
+        Reached {
+            ladder: route.otherwise.iter().map(rung).collect(),
+            cleanup: match &route.on_resolved {
+                OnResolved::Run(playbook) => Some(rung(playbook)),
+                OnResolved::Ignore | OnResolved::Cancel => None,
+            },
+            plan: Some(Ok(plan)),
+            job,
+            is_released: false,
+            route,
+        }
+    }
+
+    /// Decides again about all that is due, as the gateway does.
+    pub(super) async fn decide_due(&self) -> Vec<Decision> {
+        let mut again = Vec::new();
+        for held in self.store.due_held(self.now(), 100).await.unwrap() {
+            match held.follows {
+                Some(job) => self.store.climb_again(job, self.now()).await.unwrap(),
+                None => again.push((held.clone(), self.again(&held))),
+            }
+        }
+        self.store.decide_again(again).await.unwrap()
+    }
+
+    fn again(&self, held: &HeldBack) -> Delivery {
+        let known = self
+            .routes
+            .lock()
+            .unwrap()
+            .iter()
+            .find(|route| route.name == held.route)
+            .cloned();
+        let reached = known.map(|route| {
+            let mut reached = self.reach(route, plan(held.target.as_str()));
+            reached.is_released = held.is_released;
+            reached
+        });
+        let mut delivery = self.delivery(vec![]);
+        delivery.intakes.push(Intake {
+            reached: reached.into_iter().collect(),
+            alert: held.alert.clone(),
+            spare_episode: held.episode,
+        });
+        delivery
+    }
+
+    /// As if a reload had taken every route out of the catalogue.
+    pub(super) fn forget_routes(&self) {
+        self.routes.lock().unwrap().clear();
+    }
+
+    /// What is held back now, and until when.
+    pub(super) async fn held(&self) -> Vec<(DecisionKind, Option<Timestamp>)> {
+        let page = self.store.list_held(first(500)).await.unwrap();
+        page.items.into_iter().map(|held| (held.kind, held.due_at)).collect()
     }
 
     pub(super) async fn deliver(&self, delivery: Delivery) -> Result<Vec<Decision>, StoreError> {
@@ -147,6 +223,7 @@ impl World {
             changes: None,
             resolved_within: None,
             on_resolved: OnResolved::Ignore,
+            aftercare: Aftercare::default(),
             created_at: self.now(),
             expires_at: self.now() + Duration::from_secs(3_600),
         }
@@ -278,6 +355,14 @@ pub(super) fn route(name: &str) -> Route {
         on_resolved: OnResolved::Ignore,
         expires: Span::from_secs(3_600),
         again_after: None,
+        approval_expires: Span::from_secs(3_600),
+        cooldown: Span::default(),
+        caps: Vec::new(),
+        retry: None,
+        otherwise: Vec::new(),
+        breaker: None,
+        flap: None,
+        at_once: None,
     }
 }
 

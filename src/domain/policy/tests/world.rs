@@ -7,7 +7,7 @@ use crate::domain::alert::Alert;
 use crate::domain::ids::{EpisodeId, Fingerprint, JobId};
 use crate::domain::job::{JobStatus, Reason};
 use crate::domain::policy::{
-    ClosedEpisode, EpisodeChange, EpisodeFacts, JobFacts, Ledger, OpenEpisode, Verdict, decide,
+    ClosedEpisode, EpisodeChange, EpisodeFacts, JobFacts, Ledger, OpenEpisode, Restraints, Verdict, decide,
 };
 use crate::domain::timestamp::Timestamp;
 
@@ -144,9 +144,10 @@ impl World {
                     closed_at,
                 }),
                 jobs: jobs.map(|job| job.facts.clone()).collect(),
+                held: Vec::new(),
             };
             facts.insert(stretch.fingerprint.clone(), known);
         }
-        Ledger::new(facts)
+        Ledger::new(facts, Restraints::default())
     }
 }

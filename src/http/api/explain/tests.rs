@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::domain::route::Mode;
 use crate::http::auth::Access;
 use crate::http::fake::{Gateway, route, tokens};
-use crate::http::remediations::ReloadError;
+use crate::remediations::ReloadError;
 
 fn gateway() -> Gateway {
     let mut first = route("first");

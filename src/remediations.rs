@@ -6,8 +6,15 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::catalog::Scope;
+use crate::clock::Ids;
+use crate::domain::aftercare::Rung;
+use crate::domain::alert::{Alert, Group};
+use crate::domain::ids::JobId;
 use crate::domain::parameters::{Overrides, Plan, Refusal};
-use crate::domain::route::Route;
+use crate::domain::policy::Reached;
+use crate::domain::route::{OnResolved, Route};
+use crate::domain::rules::Fleet;
+use crate::domain::timestamp::Timestamp;
 
 /// The catalogue that is in force, which a reload replaces.
 pub trait Catalogue: Send + Sync {
@@ -26,6 +33,9 @@ pub trait Catalogue: Send + Sync {
 pub trait Remediations: Send + Sync {
     /// In the order of the file.
     fn routes(&self) -> &[Route];
+
+    /// The rules for all routes together.
+    fn fleet(&self) -> &Fleet;
 
     /// Whether a playbook has that name.
     fn has_playbook(&self, name: &str) -> bool;
@@ -81,4 +91,48 @@ pub struct ReloadError {
     /// Counts from 1.
     pub column: usize,
     pub message: String,
+}
+
+/// Renders what routes would run for an alert.
+#[expect(missing_debug_implementations, reason = "a catalogue behind a trait has none")]
+pub struct Renderer<'a> {
+    pub ids: &'a Ids,
+    pub catalogue: &'a dyn Remediations,
+    pub group: &'a Group,
+    pub now: Timestamp,
+}
+
+impl Renderer<'_> {
+    /// A route that the alert reaches, with its playbook, its ladder and its clean-up, unless nothing is to be rendered.
+    pub fn reach(&self, route: &Route, alert: &Alert, is_rendered: bool) -> Reached {
+        let job = self.ids.job(self.now);
+        let rungs = route.otherwise.iter().filter(|_| is_rendered);
+        let cleanup = match &route.on_resolved {
+            OnResolved::Run(playbook) if is_rendered => Some(self.rung(playbook, alert)),
+            OnResolved::Run(_) | OnResolved::Ignore | OnResolved::Cancel => None,
+        };
+        Reached {
+            plan: is_rendered.then(|| self.render(&route.playbook, alert, job)),
+            job,
+            ladder: rungs.map(|playbook| self.rung(playbook, alert)).collect(),
+            cleanup,
+            is_released: false,
+            route: route.clone(),
+        }
+    }
+
+    fn rung(&self, playbook: &str, alert: &Alert) -> Rung {
+        let job = self.ids.job(self.now);
+        Rung::new(job, playbook, self.render(playbook, alert, job))
+    }
+
+    fn render(&self, playbook: &str, alert: &Alert, job: JobId) -> Result<Plan, Refusal> {
+        let scope = Scope {
+            alert: Some(alert),
+            group: Some(self.group),
+            job,
+            attempt: 1,
+        };
+        self.catalogue.render(playbook, &scope)
+    }
 }

@@ -1,0 +1,68 @@
+//! The brakes, each in a file of its own.
+
+use async_trait::async_trait;
+
+use crate::domain::decision::Decision;
+use crate::domain::ids::JobId;
+use crate::domain::pause::{Breaker, Pause, Scope};
+use crate::domain::policy::Delivery;
+use crate::domain::timestamp::Timestamp;
+use crate::store::read::{Page, PageRequest};
+use crate::store::sqlite::rows::database;
+use crate::store::sqlite::{SqliteStore, accept, breakers, held, ladder, pauses, restraints};
+use crate::store::{Brakes, By, HeldBack, StoreError};
+
+#[async_trait]
+impl Brakes for SqliteStore {
+    async fn decide_again(&self, held: Vec<(HeldBack, Delivery)>) -> Result<Vec<Decision>, StoreError> {
+        self.writer.write(accept::DecideAgain(held)).await
+    }
+
+    async fn climb_again(&self, follows: JobId, now: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(ladder::ClimbAgain { follows, now }).await
+    }
+
+    async fn due_held(&self, now: Timestamp, most: usize) -> Result<Vec<HeldBack>, StoreError> {
+        let mut connection = self.readers.acquire().await.map_err(database)?;
+        held::due(&mut connection, now, most).await
+    }
+
+    async fn next_held(&self) -> Result<Option<Timestamp>, StoreError> {
+        let mut connection = self.readers.acquire().await.map_err(database)?;
+        held::next(&mut connection).await
+    }
+
+    async fn list_held(&self, page: PageRequest) -> Result<Page<HeldBack>, StoreError> {
+        held::list(&self.readers, &page).await
+    }
+
+    async fn release_held(&self, route: Option<String>, now: Timestamp) -> Result<u64, StoreError> {
+        self.writer.write(held::ReleaseHeld { route, now }).await
+    }
+
+    async fn pause(&self, scope: Scope, by: By) -> Result<Pause, StoreError> {
+        self.writer.write(pauses::PauseScope { scope, by }).await
+    }
+
+    async fn resume(&self, scope: Scope, by: By) -> Result<bool, StoreError> {
+        self.writer.write(pauses::ResumeScope { scope, by }).await
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
+        let mut connection = self.readers.acquire().await.map_err(database)?;
+        restraints::pauses(&mut connection).await
+    }
+
+    async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
+        let mut connection = self.readers.acquire().await.map_err(database)?;
+        restraints::open_breakers(&mut connection).await
+    }
+
+    async fn open_breaker(&self, scope: Scope, by: By) -> Result<(), StoreError> {
+        self.writer.write(breakers::OpenBreaker { scope, by }).await
+    }
+
+    async fn reset_breaker(&self, scope: Scope, by: By) -> Result<bool, StoreError> {
+        self.writer.write(breakers::ResetBreaker { scope, by }).await
+    }
+}

@@ -1,0 +1,262 @@
+//! Circuit breakers: opened by failures and by people, tried by one job, closed by its success and by people.
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteRow;
+
+use crate::domain::decision::DecisionKind;
+use crate::domain::ids::JobId;
+use crate::domain::job::{JobStatus, Trigger};
+use crate::domain::pause::Scope as Breakable;
+use crate::domain::rules::BreakerRule;
+use crate::domain::timestamp::Timestamp;
+use crate::store::sqlite::held;
+use crate::store::sqlite::rows::{count, database, get, ids, json_option, parsed, time_option, word};
+use crate::store::sqlite::writer::{Scope, Write};
+use crate::store::{By, StoreError};
+
+const ENDED_JOBS: &str = "
+    -- ended_jobs
+    SELECT id, status, route, trigger_kind, aftercare ->> 'breaker' AS breaker,
+           aftercare ->> 'fleet_breaker' AS fleet_breaker
+    FROM   jobs
+    WHERE  id IN (SELECT value FROM json_each(?1))";
+
+const TRIED_BY: &str = "
+    -- tried_by
+    SELECT scope FROM breakers WHERE is_open = 1 AND trial = ?1";
+
+const IS_OPEN: &str = "
+    -- is_open
+    SELECT is_open, closed_at FROM breakers WHERE scope = ?1";
+
+const FAILURES_OF_ROUTE: &str = "
+    -- failures_of_route
+    SELECT COUNT(*) AS failures
+    FROM   jobs INDEXED BY jobs_failed_of_route
+    WHERE  route = ?1 AND status = 'failed' AND finished_at > ?2 AND trigger_kind IN ('alert', 'ladder')";
+
+const FAILURES: &str = "
+    -- failures
+    SELECT COUNT(*) AS failures
+    FROM   jobs INDEXED BY jobs_failed
+    WHERE  status = 'failed' AND finished_at > ?1 AND trigger_kind IN ('alert', 'ladder')";
+
+const OPEN: &str = "
+    -- open_breaker
+    INSERT INTO breakers (scope, is_open, reason, opened_at, until) VALUES (?1, 1, ?2, ?3, ?4)
+    ON CONFLICT (scope) DO UPDATE
+    SET    is_open = 1, reason = excluded.reason, opened_at = excluded.opened_at, until = excluded.until, trial = NULL";
+
+const CLOSE: &str = "
+    -- close_breaker
+    UPDATE breakers SET is_open = 0, trial = NULL, until = NULL, closed_at = ?2 WHERE scope = ?1 AND is_open = 1";
+
+const TRY: &str = "
+    -- try_breaker
+    UPDATE breakers SET trial = ?2 WHERE scope = ?1 AND is_open = 1";
+
+const TRY_WITH_CLAIMED: &str = "
+    -- try_with_claimed
+    UPDATE breakers
+    SET    trial = ?1
+    WHERE  is_open = 1 AND trial IS NULL AND until <= ?2 AND scope IN ('all', 'route:' || ?3)";
+
+const FORGET_TRIAL: &str = "
+    -- forget_trial
+    UPDATE breakers SET trial = NULL WHERE scope = ?1";
+
+/// What ended jobs mean for breakers. Jobs that a person made mean nothing.
+pub(super) async fn book(scope: &mut Scope<'_>, jobs: &[JobId], now: Timestamp) -> Result<(), StoreError> {
+    let rows = sqlx::query(ENDED_JOBS)
+        .bind(ids(jobs)?)
+        .fetch_all(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    for row in &rows {
+        let status = word(row, "status", JobStatus::parse)?;
+        if status.is_finished() {
+            conclude_trials(scope, row, status, now).await?;
+            if status == JobStatus::Failed {
+                count_failure(scope, row, now).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn conclude_trials(
+    scope: &mut Scope<'_>,
+    row: &SqliteRow,
+    status: JobStatus,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let job: String = get(row, "id")?;
+    let tried = sqlx::query(TRIED_BY)
+        .bind(&job)
+        .fetch_all(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    for breaker in &tried {
+        let of: Breakable = parsed(breaker, "scope")?;
+        match status {
+            JobStatus::Succeeded => {
+                close(scope, &of, now).await?;
+            }
+            JobStatus::Failed => {
+                let rule = rule_of(row, &of)?;
+                let until = rule.map(|rule| now + rule.pause.duration());
+                open(scope, &of, &format!("the job {job} tried, and failed"), now, until).await?;
+            }
+            JobStatus::Canceled => {
+                execute(scope, sqlx::query(FORGET_TRIAL).bind(of.to_string())).await?;
+                held::wake(scope, DecisionKind::Tripped, now).await?;
+            }
+            JobStatus::AwaitingApproval | JobStatus::Queued | JobStatus::Running | JobStatus::Verifying => {}
+        }
+    }
+    Ok(())
+}
+
+/// The rule that the job was made under.
+fn rule_of(row: &SqliteRow, of: &Breakable) -> Result<Option<BreakerRule>, StoreError> {
+    match of {
+        Breakable::All => json_option(row, "fleet_breaker"),
+        Breakable::Route(_) | Breakable::Target(_) => json_option(row, "breaker"),
+    }
+}
+
+async fn count_failure(scope: &mut Scope<'_>, row: &SqliteRow, now: Timestamp) -> Result<(), StoreError> {
+    let trigger = word(row, "trigger_kind", Trigger::parse)?;
+    let route: Option<String> = get(row, "route")?;
+    if matches!(trigger, Trigger::Rerun | Trigger::Manual) {
+        return Ok(());
+    }
+    for of in route.map(Breakable::Route).into_iter().chain([Breakable::All]) {
+        let Some(rule) = rule_of(row, &of)? else { continue };
+        let known = sqlx::query(IS_OPEN)
+            .bind(of.to_string())
+            .fetch_optional(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        let (is_open, closed_at) = match &known {
+            Some(row) => (get(row, "is_open")?, time_option(row, "closed_at")?),
+            None => (false, None),
+        };
+        if is_open {
+            continue;
+        }
+        let since = (now - rule.within.duration()).max(closed_at.unwrap_or(Timestamp::from_micros(0)));
+        let failures = failures(scope, &of, since).await?;
+        if failures >= rule.failures {
+            let reason = format!("{failures} jobs failed within {}", rule.within);
+            open(scope, &of, &reason, now, Some(now + rule.pause.duration())).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn failures(scope: &mut Scope<'_>, of: &Breakable, since: Timestamp) -> Result<u32, StoreError> {
+    let query = match of {
+        Breakable::Route(name) => sqlx::query(FAILURES_OF_ROUTE).bind(name).bind(since.as_micros()),
+        Breakable::All | Breakable::Target(_) => sqlx::query(FAILURES).bind(since.as_micros()),
+    };
+    let row = query.fetch_one(&mut *scope.connection).await.map_err(database)?;
+    count(&row, "failures")
+}
+
+async fn open(
+    scope: &mut Scope<'_>,
+    of: &Breakable,
+    reason: &str,
+    now: Timestamp,
+    until: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    tracing::warn!(scope = %of, reason, "a circuit breaker opens");
+    let statement = sqlx::query(OPEN)
+        .bind(of.to_string())
+        .bind(reason)
+        .bind(now.as_micros())
+        .bind(until.map(Timestamp::as_micros));
+    execute(scope, statement).await?;
+    // What waits for a job that tried must learn the new time.
+    held::wake(scope, DecisionKind::Tripped, now).await?;
+    scope.moved();
+    Ok(())
+}
+
+/// Whether it was open.
+async fn close(scope: &mut Scope<'_>, of: &Breakable, now: Timestamp) -> Result<bool, StoreError> {
+    let done = sqlx::query(CLOSE)
+        .bind(of.to_string())
+        .bind(now.as_micros())
+        .execute(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    held::wake(scope, DecisionKind::Tripped, now).await?;
+    scope.moved();
+    Ok(done.rows_affected() > 0)
+}
+
+/// These jobs try these half-open breakers.
+pub(super) async fn begin_trials(scope: &mut Scope<'_>, trials: &[(Breakable, JobId)]) -> Result<(), StoreError> {
+    for (of, job) in trials {
+        execute(scope, sqlx::query(TRY).bind(of.to_string()).bind(job.to_string())).await?;
+    }
+    Ok(())
+}
+
+/// A job that waited while its breakers opened is claimed: it tries those that are half-open.
+pub(super) async fn try_with_claimed(
+    scope: &mut Scope<'_>,
+    job: JobId,
+    route: Option<&str>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let statement = sqlx::query(TRY_WITH_CLAIMED)
+        .bind(job.to_string())
+        .bind(now.as_micros())
+        .bind(route.unwrap_or_default());
+    execute(scope, statement).await
+}
+
+type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+async fn execute(scope: &mut Scope<'_>, statement: Statement<'_>) -> Result<(), StoreError> {
+    statement.execute(&mut *scope.connection).await.map_err(database)?;
+    Ok(())
+}
+
+/// A person opens a breaker.
+pub(super) struct OpenBreaker {
+    pub(super) scope: Breakable,
+    pub(super) by: By,
+}
+
+#[async_trait]
+impl Write for OpenBreaker {
+    type Output = ();
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        let reason = match &self.by.comment {
+            Some(comment) => format!("opened by {}: {comment}", self.by.name),
+            None => format!("opened by {}", self.by.name),
+        };
+        open(scope, &self.scope, &reason, self.by.at, None).await
+    }
+}
+
+/// A person closes a breaker.
+pub(super) struct ResetBreaker {
+    pub(super) scope: Breakable,
+    pub(super) by: By,
+}
+
+#[async_trait]
+impl Write for ResetBreaker {
+    type Output = bool;
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<bool, StoreError> {
+        tracing::warn!(scope = %self.scope, by = self.by.name, "a circuit breaker is reset");
+        close(scope, &self.scope, self.by.at).await
+    }
+}

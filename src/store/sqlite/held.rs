@@ -1,0 +1,261 @@
+//! What is held back until its cause ends, and is then decided again.
+
+use async_trait::async_trait;
+use serde::Serialize;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+
+use crate::domain::alert::Group;
+use crate::domain::decision::DecisionKind;
+use crate::domain::ids::{EpisodeId, JobId, Target};
+use crate::domain::policy::Held;
+use crate::domain::timestamp::Timestamp;
+use crate::store::read::{Page, PageRequest};
+use crate::store::sqlite::page::cut;
+use crate::store::sqlite::rows::{
+    database, get, ids, integer, json, parsed, parsed_option, target, time, time_option, to_json, word,
+};
+use crate::store::sqlite::writer::{Scope, Write};
+use crate::store::{HeldBack, StoreError};
+
+const HOLD: &str = "
+    -- hold
+    INSERT INTO held (episode, route, decision, reason, target, since, due_at, posted_by, alert, alert_group, follows)
+    SELECT value ->> 'episode', value ->> 'route', value ->> 'decision', value ->> 'reason', value ->> 'target', ?2,
+           value ->> 'due_at', ?3, value ->> 'alert', ?4, value ->> 'follows'
+    FROM   json_each(?1)
+    WHERE  true
+    ON CONFLICT (episode, route) DO UPDATE
+    SET    since = CASE WHEN decision = excluded.decision THEN since ELSE excluded.since END,
+           decision = excluded.decision, reason = excluded.reason, target = excluded.target, due_at = excluded.due_at,
+           alert = excluded.alert, alert_group = excluded.alert_group, follows = excluded.follows";
+
+const FREE: &str = "
+    -- free
+    DELETE FROM held
+    WHERE  (episode, route) IN (SELECT value ->> 'episode', value ->> 'route' FROM json_each(?1))";
+
+const FREE_EPISODES: &str = "
+    -- free_episodes
+    DELETE FROM held WHERE episode IN (SELECT value FROM json_each(?1))";
+
+const FREE_DUE: &str = "
+    -- free_due
+    DELETE FROM held WHERE episode = ?1 AND route = ?2 AND due_at <= ?3";
+
+const FREE_RUNG: &str = "
+    -- free_rung
+    DELETE FROM held WHERE follows = ?1";
+
+const WAKE_DECISION: &str = "
+    -- wake_decision
+    UPDATE held SET due_at = ?2 WHERE decision = ?1";
+
+const WAKE_PLACE: &str = "
+    -- wake_place
+    UPDATE held INDEXED BY held_of_place
+    SET    due_at = ?2
+    FROM   json_each(?1) AS ended
+    JOIN   jobs ON jobs.id = ended.value
+    WHERE  held.route = jobs.route AND held.target = jobs.target AND held.decision IN ('capped', 'cooling_down')";
+
+const RELEASE_HELD: &str = "
+    -- release_held
+    UPDATE held SET due_at = ?1, released = 1 WHERE decision = 'held' AND (?2 IS NULL OR route = ?2)";
+
+const DUE: &str = "
+    -- due_held
+    SELECT * FROM held INDEXED BY held_due WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2";
+
+const NEXT: &str = "
+    -- next_held
+    SELECT MIN(due_at) AS at FROM held INDEXED BY held_due WHERE due_at IS NOT NULL";
+
+const LIST: &str = "
+    -- list_held
+    SELECT * FROM held WHERE (episode, route) > (?1, ?2) ORDER BY episode, route LIMIT ?3";
+
+#[derive(Serialize)]
+struct Row<'a> {
+    episode: EpisodeId,
+    route: &'a str,
+    decision: &'static str,
+    reason: &'a str,
+    target: &'a Target,
+    due_at: Option<i64>,
+    alert: String,
+    follows: Option<String>,
+}
+
+/// Keeps what is held back now, by an alert or, of a ladder, after a job.
+pub(super) async fn hold(
+    scope: &mut Scope<'_>,
+    (now, posted_by, group): (Timestamp, &str, &Group),
+    held: &[Held],
+) -> Result<(), StoreError> {
+    if held.is_empty() {
+        return Ok(());
+    }
+    // An alert may occur twice in a notification, and the last word counts.
+    for one in held {
+        let row = Row {
+            episode: one.episode,
+            route: &one.route,
+            decision: one.restraint.kind.as_str(),
+            reason: &one.restraint.reason,
+            target: &one.target,
+            due_at: one.restraint.until.map(Timestamp::as_micros),
+            alert: to_json(&one.alert)?,
+            follows: one.follows.map(|job| job.to_string()),
+        };
+        sqlx::query(HOLD)
+            .bind(to_json(&[row])?)
+            .bind(now.as_micros())
+            .bind(posted_by)
+            .bind(to_json(group)?)
+            .execute(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+    }
+    scope.held_back();
+    Ok(())
+}
+
+/// Lets go of what is held back no longer.
+pub(super) async fn free(scope: &mut Scope<'_>, freed: &[(EpisodeId, String)]) -> Result<(), StoreError> {
+    if freed.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = freed
+        .iter()
+        .map(|(episode, route)| serde_json::json!({ "episode": episode, "route": route }))
+        .collect();
+    run(scope, sqlx::query(FREE).bind(to_json(&rows)?)).await
+}
+
+/// The same for what was to be decided again and is not held back anew.
+pub(super) async fn free_due(scope: &mut Scope<'_>, held: &HeldBack, now: Timestamp) -> Result<(), StoreError> {
+    let statement = sqlx::query(FREE_DUE)
+        .bind(held.episode.to_string())
+        .bind(&held.route)
+        .bind(now.as_micros());
+    run(scope, statement).await
+}
+
+/// The same for the rung that was to follow that job.
+pub(super) async fn free_rung(scope: &mut Scope<'_>, follows: JobId) -> Result<(), StoreError> {
+    run(scope, sqlx::query(FREE_RUNG).bind(follows.to_string())).await
+}
+
+/// The same for all of these episodes, which are over.
+pub(super) async fn free_episodes(scope: &mut Scope<'_>, closed: &[EpisodeId]) -> Result<(), StoreError> {
+    run(scope, sqlx::query(FREE_EPISODES).bind(to_json(closed)?)).await
+}
+
+/// The cause of that decision has ended: all that it holds back is decided again.
+pub(super) async fn wake(scope: &mut Scope<'_>, kind: DecisionKind, now: Timestamp) -> Result<(), StoreError> {
+    run(
+        scope,
+        sqlx::query(WAKE_DECISION).bind(kind.as_str()).bind(now.as_micros()),
+    )
+    .await?;
+    scope.held_back();
+    Ok(())
+}
+
+/// These jobs have ended: what waits for their routes on their targets is decided again.
+pub(super) async fn wake_places(scope: &mut Scope<'_>, jobs: &[JobId], now: Timestamp) -> Result<(), StoreError> {
+    let statement = sqlx::query(WAKE_PLACE).bind(ids(jobs)?).bind(now.as_micros());
+    let done = statement.execute(&mut *scope.connection).await.map_err(database)?;
+    if done.rows_affected() > 0 {
+        scope.held_back();
+    }
+    Ok(())
+}
+
+type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+async fn run(scope: &mut Scope<'_>, statement: Statement<'_>) -> Result<(), StoreError> {
+    statement.execute(&mut *scope.connection).await.map_err(database)?;
+    Ok(())
+}
+
+/// Lets what the storm limit holds back pass.
+pub(super) struct ReleaseHeld {
+    pub(super) route: Option<String>,
+    pub(super) now: Timestamp,
+}
+
+#[async_trait]
+impl Write for ReleaseHeld {
+    type Output = u64;
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<u64, StoreError> {
+        let done = sqlx::query(RELEASE_HELD)
+            .bind(self.now.as_micros())
+            .bind(&self.route)
+            .execute(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        scope.held_back();
+        Ok(done.rows_affected())
+    }
+}
+
+/// What is to be decided again by now, the longest due first.
+pub(super) async fn due(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    most: usize,
+) -> Result<Vec<HeldBack>, StoreError> {
+    let rows = sqlx::query(DUE)
+        .bind(now.as_micros())
+        .bind(integer(most))
+        .fetch_all(connection)
+        .await
+        .map_err(database)?;
+    rows.iter().map(held_back).collect()
+}
+
+/// When there is something to decide again.
+pub(super) async fn next(connection: &mut SqliteConnection) -> Result<Option<Timestamp>, StoreError> {
+    let row = sqlx::query(NEXT).fetch_one(connection).await.map_err(database)?;
+    time_option(&row, "at")
+}
+
+/// All that is held back.
+pub(super) async fn list(pool: &SqlitePool, page: &PageRequest) -> Result<Page<HeldBack>, StoreError> {
+    let (episode, route) = match page.after.as_deref() {
+        None => ("", ""),
+        Some(after) => after
+            .split_once(' ')
+            .ok_or_else(|| StoreError::BadCursor(after.to_owned()))?,
+    };
+    let rows = sqlx::query(LIST)
+        .bind(episode)
+        .bind(route)
+        .bind(i64::from(page.limit) + 1)
+        .fetch_all(pool)
+        .await
+        .map_err(database)?;
+    let mut items = rows.iter().map(held_back).collect::<Result<Vec<_>, _>>()?;
+    let next = cut(&mut items, page, |held| format!("{} {}", held.episode, held.route));
+    Ok(Page { items, next })
+}
+
+fn held_back(row: &SqliteRow) -> Result<HeldBack, StoreError> {
+    Ok(HeldBack {
+        episode: parsed(row, "episode")?,
+        route: get(row, "route")?,
+        kind: word(row, "decision", DecisionKind::parse)?,
+        reason: get(row, "reason")?,
+        target: target(row)?,
+        since: time(row, "since")?,
+        due_at: time_option(row, "due_at")?,
+        is_released: get(row, "released")?,
+        posted_by: get(row, "posted_by")?,
+        alert: json(row, "alert")?,
+        group: json(row, "alert_group")?,
+        follows: parsed_option(row, "follows")?,
+    })
+}

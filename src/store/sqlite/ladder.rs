@@ -1,0 +1,289 @@
+//! The ladder: when a job did not heal, its route's next playbook gets a job of its own, which takes the target over.
+//! And the clean-up that a route runs after a job whose alert resolved while it ran.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteRow;
+
+use crate::domain::aftercare::{Aftercare, Rung, RungPlan, RungTerms};
+use crate::domain::ids::{EpisodeId, JobId, Target};
+use crate::domain::job::{Job, JobStatus, NewJob, Reason, Trigger};
+use crate::domain::parameters::Plan;
+use crate::domain::policy::{CapUse, Held, Restraint, cap_uses};
+use crate::domain::route::OnResolved;
+use crate::domain::span::Span;
+use crate::domain::timestamp::Timestamp;
+use crate::store::StoreError;
+use crate::store::sqlite::held;
+use crate::store::sqlite::insert::{insert_rows, note, promote};
+use crate::store::sqlite::restraints::{self, place};
+use crate::store::sqlite::rows::{database, get, ids, job, json, time_option};
+use crate::store::sqlite::writer::{Scope, Write};
+
+const ENDED: &str = "
+    -- ended_with_ladder
+    SELECT jobs.*, episodes.closed_at
+    FROM   jobs
+    LEFT   JOIN episodes ON episodes.id = jobs.episode
+    WHERE  jobs.id IN (SELECT value FROM json_each(?1)) AND jobs.aftercare <> '{}'";
+
+/// The next rung takes the target over, unless somebody has it.
+const TAKE_OVER: &str = "
+    -- take_over
+    UPDATE jobs
+    SET    front = 1
+    WHERE  id = ?1 AND status = 'queued'
+    AND    NOT EXISTS (SELECT 1 FROM jobs AS holder WHERE holder.target = jobs.target AND holder.front = 1)";
+
+/// How long a clean-up may wait.
+const CLEANUP_EXPIRES: Span = Span::from_secs(3_600);
+
+/// A job that has ended, with what its route asks for next.
+struct Ended {
+    job: Job,
+    aftercare: Aftercare,
+    resolved_within: Option<Span>,
+    on_resolved: OnResolved,
+    /// Its alert has resolved.
+    is_closed: bool,
+    /// Its run had ended before, and it waited for that.
+    was_verifying: bool,
+}
+
+/// What follows these jobs, which have just ended. Must come before others are let to their targets.
+pub(super) async fn climb(scope: &mut Scope<'_>, jobs: &[JobId], now: Timestamp) -> Result<(), StoreError> {
+    let rows = sqlx::query(ENDED)
+        .bind(ids(jobs)?)
+        .fetch_all(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    for row in &rows {
+        let ended = ended(row)?;
+        if goes_on(&ended) {
+            next_rung(scope, &ended, now).await?;
+        } else if ended.is_closed && !ended.was_verifying && ended.job.started_at.is_some() {
+            clean_up(scope, &ended, now).await?;
+        }
+    }
+    Ok(())
+}
+
+fn ended(row: &SqliteRow) -> Result<Ended, StoreError> {
+    let within: Option<i64> = get(row, "resolved_within")?;
+    Ok(Ended {
+        job: job(row)?,
+        aftercare: json(row, "aftercare")?,
+        resolved_within: within
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map(Span::from_secs),
+        on_resolved: match get::<String>(row, "on_resolved")?.as_str() {
+            "cancel" => OnResolved::Cancel,
+            _ => OnResolved::Ignore,
+        },
+        is_closed: time_option(row, "closed_at")?.is_some(),
+        was_verifying: time_option(row, "verify_until")?.is_some(),
+    })
+}
+
+/// After every failed job but a lost one, while the episode is open.
+fn goes_on(ended: &Ended) -> bool {
+    let Ended { job, is_closed, .. } = ended;
+    job.status == JobStatus::Failed && job.reason != Some(Reason::Lost) && job.episode.is_some() && !is_closed
+}
+
+async fn next_rung(scope: &mut Scope<'_>, ended: &Ended, now: Timestamp) -> Result<(), StoreError> {
+    let mut ladder = ended.aftercare.ladder.as_slice();
+    while let Some((rung, rest)) = ladder.split_first() {
+        match &rung.plan {
+            RungPlan::Plan(plan) => return take_rung(scope, ended, (rung, plan, rest), now).await,
+            RungPlan::Refused(why) => {
+                let message = format!("the next rung, {}, is left out: {why}", rung.playbook);
+                note(
+                    scope,
+                    &ended.job.id.to_string(),
+                    now,
+                    ("rung_refused", "healgate"),
+                    &message,
+                )
+                .await?;
+                ladder = rest;
+            }
+        }
+    }
+    if ended.job.trigger == Trigger::Ladder {
+        let message = "everything was tried: the last rung of the ladder did not heal either";
+        note(
+            scope,
+            &ended.job.id.to_string(),
+            now,
+            ("exhausted", "healgate"),
+            message,
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+async fn take_rung(
+    scope: &mut Scope<'_>,
+    ended: &Ended,
+    (rung, plan, rest): (&Rung, &Plan, &[Rung]),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(terms) = &ended.aftercare.rungs else {
+        return Ok(());
+    };
+    let id = ended.job.id.to_string();
+    if let Some(restraint) = capped(scope, ended, plan, terms, now).await? {
+        let message = format!("the next rung, {}, is held back: {}", rung.playbook, restraint.reason);
+        note(scope, &id, now, ("rung_held", "healgate"), &message).await?;
+        return hold_rung(scope, ended, &plan.target, restraint, now).await;
+    }
+    let new = rung_job(ended, (rung, plan, rest), terms, now);
+    insert_front(scope, &new).await?;
+    let message = format!(
+        "did not heal; the next rung is {} on {} ({})",
+        plan.playbook, plan.target, rung.job
+    );
+    note(scope, &id, now, ("escalated", "healgate"), &message).await
+}
+
+/// Caps hold back rungs too.
+async fn capped(
+    scope: &mut Scope<'_>,
+    ended: &Ended,
+    plan: &Plan,
+    terms: &RungTerms,
+    now: Timestamp,
+) -> Result<Option<Restraint>, StoreError> {
+    let longest = terms.caps.iter().map(|cap| cap.per.duration()).max();
+    let (Some(longest), Some(route)) = (longest, ended.job.route.as_deref()) else {
+        return Ok(None);
+    };
+    let wanted = BTreeSet::from([place(route, &plan.target, now, longest)]);
+    let found = restraints::places(&mut *scope.connection, &wanted).await?;
+    let jobs = found
+        .get(&(route.to_owned(), plan.target.clone()))
+        .map_or(&[][..], Vec::as_slice);
+    let full = cap_uses(&terms.caps, jobs, now).into_iter().find(CapUse::is_full);
+    Ok(full.map(|full| full.restraint(&plan.target)))
+}
+
+async fn hold_rung(
+    scope: &mut Scope<'_>,
+    ended: &Ended,
+    target: &Target,
+    restraint: Restraint,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let job = &ended.job;
+    let (Some(episode), Some(route), Some(alert)) = (job.episode, &job.route, &job.alert) else {
+        return Ok(());
+    };
+    let one = Held {
+        episode,
+        route: route.clone(),
+        target: target.clone(),
+        restraint,
+        alert: alert.clone(),
+        follows: Some(job.id),
+    };
+    let group = job.group.clone().unwrap_or_default();
+    held::hold(scope, (now, &job.triggered_by, &group), &[one]).await
+}
+
+fn rung_job(ended: &Ended, (rung, plan, rest): (&Rung, &Plan, &[Rung]), terms: &RungTerms, now: Timestamp) -> NewJob {
+    let (status, waits) = if terms.approve {
+        (JobStatus::AwaitingApproval, terms.approval_expires)
+    } else {
+        (JobStatus::Queued, terms.expires)
+    };
+    let aftercare = Aftercare {
+        ladder: rest.to_vec(),
+        ..ended.aftercare.clone()
+    };
+    NewJob {
+        status,
+        resolved_within: ended.resolved_within,
+        on_resolved: ended.on_resolved.clone(),
+        aftercare,
+        episode: ended.job.episode,
+        ..following(&ended.job, rung, plan, (now, waits))
+    }
+}
+
+/// Belongs to no episode: that one is over, and nothing that depends on it may end the clean-up.
+async fn clean_up(scope: &mut Scope<'_>, ended: &Ended, now: Timestamp) -> Result<(), StoreError> {
+    let Some(rung) = &ended.aftercare.cleanup else {
+        return Ok(());
+    };
+    let id = ended.job.id.to_string();
+    match &rung.plan {
+        RungPlan::Plan(plan) => {
+            let new = following(&ended.job, rung, plan, (now, CLEANUP_EXPIRES));
+            insert_front(scope, &new).await?;
+            let message = format!(
+                "the alert resolved meanwhile; {} cleans up ({})",
+                plan.playbook, rung.job
+            );
+            note(scope, &id, now, ("cleaning_up", "healgate"), &message).await
+        }
+        RungPlan::Refused(why) => {
+            let message = format!("the clean-up {} is left out: {why}", rung.playbook);
+            note(scope, &id, now, ("rung_refused", "healgate"), &message).await
+        }
+    }
+}
+
+/// The job of a rung, without what only an open episode gives it.
+fn following(job: &Job, rung: &Rung, plan: &Plan, (now, waits): (Timestamp, Span)) -> NewJob {
+    NewJob {
+        id: rung.job,
+        status: JobStatus::Queued,
+        playbook: plan.playbook.clone(),
+        route: job.route.clone(),
+        target: plan.target.clone(),
+        trigger: Trigger::Ladder,
+        triggered_by: "healgate".to_owned(),
+        rerun_of: None,
+        follows: Some(job.id),
+        episode: None::<EpisodeId>,
+        alert: job.alert.clone(),
+        group: job.group.clone(),
+        parameters: plan.parameters.clone(),
+        by_hand: None,
+        changes: None,
+        resolved_within: None,
+        on_resolved: OnResolved::Ignore,
+        aftercare: Aftercare::default(),
+        created_at: now,
+        expires_at: now + waits.duration(),
+    }
+}
+
+async fn insert_front(scope: &mut Scope<'_>, new: &NewJob) -> Result<(), StoreError> {
+    insert_rows(scope, std::slice::from_ref(new)).await?;
+    sqlx::query(TAKE_OVER)
+        .bind(new.id.to_string())
+        .execute(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    promote(scope, &[&new.target]).await
+}
+
+/// Goes on with a ladder whose next rung was held back.
+pub(super) struct ClimbAgain {
+    pub(super) follows: JobId,
+    pub(super) now: Timestamp,
+}
+
+#[async_trait]
+impl Write for ClimbAgain {
+    type Output = ();
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        held::free_rung(scope, self.follows).await?;
+        climb(scope, &[self.follows], self.now).await
+    }
+}

@@ -1,0 +1,72 @@
+//! The kill switch: thrown and released.
+
+use async_trait::async_trait;
+
+use crate::domain::decision::DecisionKind;
+use crate::domain::pause::{Pause, Scope as Paused};
+use crate::store::sqlite::held;
+use crate::store::sqlite::restraints::pause;
+use crate::store::sqlite::rows::database;
+use crate::store::sqlite::writer::{Scope, Write};
+use crate::store::{By, StoreError};
+
+/// Whoever paused first keeps the pause; the last comment counts.
+const PAUSE: &str = "
+    -- pause
+    INSERT INTO pauses (scope, comment, by_whom, since) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (scope) DO UPDATE SET comment = COALESCE(excluded.comment, comment)
+    RETURNING scope, comment, by_whom, since";
+
+const RESUME: &str = "
+    -- resume
+    DELETE FROM pauses WHERE scope = ?1";
+
+/// Nothing of the scope starts from now on.
+pub(super) struct PauseScope {
+    pub(super) scope: Paused,
+    pub(super) by: By,
+}
+
+#[async_trait]
+impl Write for PauseScope {
+    type Output = Pause;
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<Pause, StoreError> {
+        let row = sqlx::query(PAUSE)
+            .bind(self.scope.to_string())
+            .bind(&self.by.comment)
+            .bind(&self.by.name)
+            .bind(self.by.at.as_micros())
+            .fetch_one(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        tracing::warn!(scope = %self.scope, by = self.by.name, "paused");
+        pause(&row)
+    }
+}
+
+/// The scope goes on, and what it held back is decided again.
+pub(super) struct ResumeScope {
+    pub(super) scope: Paused,
+    pub(super) by: By,
+}
+
+#[async_trait]
+impl Write for ResumeScope {
+    type Output = bool;
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<bool, StoreError> {
+        let done = sqlx::query(RESUME)
+            .bind(self.scope.to_string())
+            .execute(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        held::wake(scope, DecisionKind::Paused, self.by.at).await?;
+        scope.moved();
+        let was_paused = done.rows_affected() > 0;
+        if was_paused {
+            tracing::warn!(scope = %self.scope, by = self.by.name, "resumed");
+        }
+        Ok(was_paused)
+    }
+}

@@ -1,0 +1,215 @@
+//! Reads what holds jobs back: pauses, breakers, and the jobs that caps, cooldowns, the storm limit and flap detection
+//! count. A few statements for a whole notification, and none for rules that nobody set.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use serde::Serialize;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use crate::domain::ids::{Fingerprint, Target};
+use crate::domain::pause::{Breaker, Pause};
+use crate::domain::policy::{Delivery, PlaceJob, Reached, Restraints};
+use crate::domain::timestamp::Timestamp;
+use crate::store::StoreError;
+use crate::store::sqlite::rows::{
+    database, fingerprint, get, integer, parsed, parsed_option, target, time, time_option, to_json,
+};
+
+const PAUSES: &str = "
+    -- pauses
+    SELECT scope, comment, by_whom, since FROM pauses ORDER BY since, scope";
+
+const OPEN_BREAKERS: &str = "
+    -- open_breakers
+    SELECT scope, reason, opened_at, until, trial FROM breakers WHERE is_open = 1 ORDER BY scope";
+
+const LATELY: &str = "
+    -- lately
+    SELECT created_at FROM jobs INDEXED BY jobs_by_trigger WHERE trigger_kind = 'alert' ORDER BY id DESC LIMIT ?1";
+
+/// A job that never started counts only while it waits; one that a person ran in check mode never does.
+const PLACE_JOBS: &str = "
+    -- place_jobs
+    SELECT jobs.route, jobs.target, jobs.id, jobs.started_at, jobs.finished_at
+    FROM   json_each(?1) AS wanted
+    JOIN   jobs INDEXED BY jobs_of_place
+    ON     jobs.route = wanted.value ->> 'route' AND jobs.target = wanted.value ->> 'target'
+    AND    jobs.finished_at IS NULL
+    WHERE  NOT (jobs.trigger_kind IN ('rerun', 'manual') AND jobs.parameters ->> 'check')
+    UNION  ALL
+    SELECT jobs.route, jobs.target, jobs.id, jobs.started_at, jobs.finished_at
+    FROM   json_each(?1) AS wanted
+    JOIN   jobs INDEXED BY jobs_of_place
+    ON     jobs.route = wanted.value ->> 'route' AND jobs.target = wanted.value ->> 'target'
+    AND    jobs.finished_at > wanted.value ->> 'since'
+    WHERE  jobs.attempts > 0 AND NOT (jobs.trigger_kind IN ('rerun', 'manual') AND jobs.parameters ->> 'check')";
+
+const HEALS: &str = "
+    -- heals
+    SELECT jobs.fingerprint, jobs.route, jobs.finished_at
+    FROM   json_each(?1) AS wanted
+    JOIN   jobs INDEXED BY jobs_healed
+    ON     jobs.fingerprint = wanted.value ->> 'fingerprint' AND jobs.route = wanted.value ->> 'route'
+    AND    jobs.finished_at > wanted.value ->> 'since'
+    WHERE  jobs.reason = 'healed'
+    ORDER  BY jobs.finished_at";
+
+/// A route on a target, as far back as its rules look.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Place<'a> {
+    pub(super) route: &'a str,
+    pub(super) target: &'a Target,
+    pub(super) since: i64,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Healed<'a> {
+    fingerprint: &'a Fingerprint,
+    route: &'a str,
+    since: i64,
+}
+
+/// What may hold back the jobs of this notification.
+pub(super) async fn read(connection: &mut SqliteConnection, delivery: &Delivery) -> Result<Restraints, StoreError> {
+    let now = delivery.received_at;
+    let (mut wanted_places, mut wanted_heals) = (BTreeSet::new(), BTreeSet::new());
+    for intake in &delivery.intakes {
+        for reached in &intake.reached {
+            wanted_places.extend(places_of(reached, now));
+            if let Some(flap) = reached.route.flap {
+                wanted_heals.insert(Healed {
+                    fingerprint: &intake.alert.fingerprint,
+                    route: &reached.route.name,
+                    since: (now - flap.within.duration()).as_micros(),
+                });
+            }
+        }
+    }
+    Ok(Restraints {
+        pauses: pauses(&mut *connection).await?,
+        breakers: open_breakers(&mut *connection).await?,
+        lately: lately(&mut *connection, delivery).await?,
+        places: places(&mut *connection, &wanted_places).await?,
+        heals: heals(connection, &wanted_heals).await?,
+    })
+}
+
+/// Where the route's caps and its cooldown look, with its own playbook and with its first rung.
+fn places_of(reached: &Reached, now: Timestamp) -> Vec<Place<'_>> {
+    let route = &reached.route;
+    let spans = route.caps.iter().map(|cap| cap.per).chain([route.cooldown]);
+    let longest = spans.map(|span| span.duration()).max().unwrap_or_default();
+    if longest.is_zero() {
+        return Vec::new();
+    }
+    let own = reached.plan.iter().flatten();
+    let rung = reached.ladder.first().and_then(|rung| rung.plan());
+    let targets = own.chain(rung).map(|plan| &plan.target);
+    targets.map(|target| place(&route.name, target, now, longest)).collect()
+}
+
+/// A route on a target, so far back.
+pub(super) fn place<'a>(route: &'a str, target: &'a Target, now: Timestamp, back: Duration) -> Place<'a> {
+    Place {
+        route,
+        target,
+        since: (now - back).as_micros(),
+    }
+}
+
+/// Every pause in force, the oldest first.
+pub(super) async fn pauses(connection: &mut SqliteConnection) -> Result<Vec<Pause>, StoreError> {
+    let rows = sqlx::query(PAUSES).fetch_all(connection).await.map_err(database)?;
+    rows.iter().map(pause).collect()
+}
+
+pub(super) fn pause(row: &SqliteRow) -> Result<Pause, StoreError> {
+    Ok(Pause {
+        scope: parsed(row, "scope")?,
+        comment: get(row, "comment")?,
+        by: get(row, "by_whom")?,
+        since: time(row, "since")?,
+    })
+}
+
+/// Every breaker that is not closed.
+pub(super) async fn open_breakers(connection: &mut SqliteConnection) -> Result<Vec<Breaker>, StoreError> {
+    let rows = sqlx::query(OPEN_BREAKERS)
+        .fetch_all(connection)
+        .await
+        .map_err(database)?;
+    let breaker = |row: &SqliteRow| {
+        Ok(Breaker {
+            scope: parsed(row, "scope")?,
+            reason: get(row, "reason")?,
+            opened_at: time(row, "opened_at")?,
+            until: time_option(row, "until")?,
+            trial: parsed_option(row, "trial")?,
+        })
+    };
+    rows.iter().map(breaker).collect()
+}
+
+async fn lately(connection: &mut SqliteConnection, delivery: &Delivery) -> Result<Vec<Timestamp>, StoreError> {
+    let Some(storm) = delivery.fleet.storm else {
+        return Ok(Vec::new());
+    };
+    let rows = sqlx::query(LATELY)
+        .bind(integer(storm.jobs))
+        .fetch_all(connection)
+        .await
+        .map_err(database)?;
+    let mut lately = rows
+        .iter()
+        .map(|row| time(row, "created_at"))
+        .collect::<Result<Vec<_>, _>>()?;
+    lately.reverse();
+    Ok(lately)
+}
+
+/// The jobs of those places.
+pub(super) async fn places(
+    connection: &mut SqliteConnection,
+    wanted: &BTreeSet<Place<'_>>,
+) -> Result<HashMap<(String, Target), Vec<PlaceJob>>, StoreError> {
+    let mut found: HashMap<(String, Target), Vec<PlaceJob>> = HashMap::new();
+    if wanted.is_empty() {
+        return Ok(found);
+    }
+    let rows = sqlx::query(PLACE_JOBS)
+        .bind(to_json(wanted)?)
+        .fetch_all(connection)
+        .await
+        .map_err(database)?;
+    for row in &rows {
+        let key = (get(row, "route")?, target(row)?);
+        found.entry(key).or_default().push(PlaceJob {
+            id: parsed(row, "id")?,
+            started_at: time_option(row, "started_at")?,
+            finished_at: time_option(row, "finished_at")?,
+        });
+    }
+    Ok(found)
+}
+
+async fn heals(
+    connection: &mut SqliteConnection,
+    wanted: &BTreeSet<Healed<'_>>,
+) -> Result<HashMap<(Fingerprint, String), Vec<Timestamp>>, StoreError> {
+    let mut found: HashMap<(Fingerprint, String), Vec<Timestamp>> = HashMap::new();
+    if wanted.is_empty() {
+        return Ok(found);
+    }
+    let rows = sqlx::query(HEALS)
+        .bind(to_json(wanted)?)
+        .fetch_all(connection)
+        .await
+        .map_err(database)?;
+    for row in &rows {
+        let key = (fingerprint(row)?, get(row, "route")?);
+        found.entry(key).or_default().push(time(row, "finished_at")?);
+    }
+    Ok(found)
+}
