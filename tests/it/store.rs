@@ -12,4 +12,5 @@ mod ladders;
 mod lists;
 mod logs;
 mod texts;
+mod week;
 mod world;

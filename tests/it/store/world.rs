@@ -25,6 +25,8 @@ use healgate::store::read::PageRequest;
 use healgate::store::sqlite::SqliteStore;
 use healgate::store::{By, Claim, HeldBack, Received, Store, StoreError};
 
+use crate::support::wait::until;
+
 /// Remembers what the commits said.
 #[derive(Debug, Default)]
 pub(super) struct Heard(pub(super) Mutex<Committed>);
@@ -67,6 +69,37 @@ impl World {
             fleet: Mutex::default(),
             routes: Mutex::default(),
             _folder: folder,
+        }
+    }
+
+    /// The same world after the store was closed, however that went, and opened again.
+    pub(super) async fn restart(self) -> Self {
+        let Self { store, _folder, .. } = &self;
+        let (gone, path) = (Arc::downgrade(store), _folder.path().to_path_buf());
+        let Self {
+            store,
+            heard,
+            ids,
+            now,
+            fleet,
+            routes,
+            _folder,
+        } = self;
+        drop(store);
+        assert!(gone.upgrade().is_none(), "somebody else holds the store");
+        // The writer lets go of the file a moment later.
+        let store = until("the store is open again", || async {
+            open(&path, Arc::clone(&heard)).await.ok()
+        })
+        .await;
+        Self {
+            store: Arc::new(store),
+            heard,
+            ids,
+            now,
+            fleet,
+            routes,
+            _folder,
         }
     }
 
