@@ -1,10 +1,13 @@
 //! The command line: one file per command.
 
 mod check;
+mod client;
+mod explain;
 mod run_guard;
 mod run_host;
 mod say;
 mod serve;
+mod table;
 mod token;
 
 use std::collections::BTreeMap;
@@ -27,6 +30,11 @@ enum Command {
     Serve(ConfigArgs),
     /// Check healgate.yml and remediations.yml, and print every error with its place
     Check(ConfigArgs),
+    /// Say what a webhook's payload would cause, and why, without doing it
+    ///
+    /// With HEALGATE_URL (and HEALGATE_TOKEN) set, the gateway there is asked, which knows what has happened so far.
+    /// Otherwise both files are read, and it is as if nothing had happened yet.
+    Explain(explain::Args),
     /// Make access tokens
     #[command(subcommand)]
     Token(token::Command),
@@ -51,6 +59,7 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Token(command) => token::run(&command),
         Command::RunHost(args) => run_host::run(&args),
         Command::RunGuard(args) => run_guard::run(&args),

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 pub use ansible::{Ansible, Warm};
 pub(crate) use auth::check_token_name;
-pub use auth::{Auth, Role, Token};
+pub use auth::{Auth, GrafanaSignature, Role, Token};
 pub use database::Database;
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 pub use notifiers::{Channel, Notifier};
@@ -108,7 +108,7 @@ impl Settings {
         };
         let fields = Slot::root(node, findings).fields(&KEYS)?;
         let server = Server::read(&section(&fields, "server", &server::KEYS));
-        let auth = Auth::read(&section(&fields, "auth", &auth::KEYS));
+        let auth = Auth::read(&section(&fields, "auth", &auth::KEYS), &base);
         auth.guard(&server, &fields);
         let path = |key: &str, default: &str| fields.text(key).unwrap_or_else(|| default.to_owned());
         Some(Self {

@@ -6,6 +6,7 @@ pub mod attempt;
 pub mod by_hand;
 pub mod change;
 pub mod decision;
+pub mod heartbeat;
 pub mod host_stats;
 pub mod ids;
 pub mod job;

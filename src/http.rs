@@ -6,6 +6,7 @@ pub mod app;
 pub mod auth;
 pub mod problem;
 pub mod server;
+pub mod signature;
 
 mod input;
 mod loopback;

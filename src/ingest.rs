@@ -1,7 +1,11 @@
 //! Turns what senders post into alerts. Never touches the store, never decides anything.
 
 pub mod alertmanager;
+pub mod grafana;
 pub(crate) mod object;
+mod payload;
+
+use crate::domain::alert::{Notification, Sender};
 
 /// How many errors of one payload are listed at most.
 pub const MOST_ERRORS: usize = 20;
@@ -23,6 +27,27 @@ pub struct InvalidPayload {
     pub errors: Vec<FieldError>,
     /// How many there are in all.
     pub found: usize,
+}
+
+/// Reads one notification of that sender.
+///
+/// # Errors
+///
+/// All that is wrong with it, by field.
+pub fn parse(sender: Sender, bytes: &[u8]) -> Result<Notification, InvalidPayload> {
+    match sender {
+        Sender::Alertmanager => alertmanager::parse(bytes),
+        Sender::Grafana => grafana::parse(bytes),
+    }
+}
+
+/// Whose notification that is, by its version; Alertmanager's where it does not say.
+pub fn sender_of(bytes: &[u8]) -> Sender {
+    if grafana::is_it(bytes) {
+        Sender::Grafana
+    } else {
+        Sender::Alertmanager
+    }
 }
 
 impl InvalidPayload {

@@ -16,4 +16,5 @@ mod stamp;
 pub mod store;
 pub mod systemd;
 pub mod telemetry;
+pub mod tls;
 pub mod worker;

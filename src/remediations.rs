@@ -106,13 +106,14 @@ impl Renderer<'_> {
     /// A route that the alert reaches, with its playbook, its ladder and its clean-up, unless nothing is to be rendered.
     pub fn reach(&self, route: &Route, alert: &Alert, is_rendered: bool) -> Reached {
         let job = self.ids.job(self.now);
+        let playbook = route.playbook.as_ref().filter(|_| is_rendered);
         let rungs = route.otherwise.iter().filter(|_| is_rendered);
         let cleanup = match &route.on_resolved {
             OnResolved::Run(playbook) if is_rendered => Some(self.rung(playbook, alert)),
             OnResolved::Run(_) | OnResolved::Ignore | OnResolved::Cancel => None,
         };
         Reached {
-            plan: is_rendered.then(|| self.render(&route.playbook, alert, job)),
+            plan: playbook.map(|playbook| self.render(playbook, alert, job)),
             job,
             ladder: rungs.map(|playbook| self.rung(playbook, alert)).collect(),
             cleanup,

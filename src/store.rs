@@ -11,13 +11,14 @@ pub use brakes::{Brakes, HeldBack};
 
 use crate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use crate::domain::decision::Decision;
+use crate::domain::heartbeat::Pulse;
 use crate::domain::ids::{Fingerprint, JobId, NotificationId};
 use crate::domain::job::{Job, JobEvent, NewJob};
 use crate::domain::policy::{Delivery, Ledger};
 use crate::domain::timestamp::Timestamp;
 use crate::store::read::{
     AlertStory, AlertSummary, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
-    StatusCount,
+    Statistics, StatusCount,
 };
 
 /// Why the store could not do what was asked.
@@ -69,6 +70,16 @@ pub struct ActiveRun {
     pub log_bytes: u64,
     /// How many task results are stored.
     pub tasks: u64,
+}
+
+/// A heartbeat that stayed away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeartbeatMiss {
+    pub route: String,
+    /// `None`: it never came.
+    pub last_received_at: Option<Timestamp>,
+    /// When it should have come at the latest.
+    pub missed_since: Timestamp,
 }
 
 /// What a cancel did.
@@ -164,4 +175,14 @@ pub trait Store: Brakes {
     async fn list_notifications(&self, page: PageRequest) -> Result<Page<NotificationSummary>, StoreError>;
     async fn find_notification(&self, id: NotificationId) -> Result<Option<NotificationDetail>, StoreError>;
     async fn count_jobs(&self) -> Result<Vec<StatusCount>, StoreError>;
+    /// What became of the jobs created, and of the episodes opened, since then.
+    async fn statistics(&self, since: Timestamp) -> Result<Statistics, StoreError>;
+
+    /// What is known of every heartbeat that is waited for, by route.
+    async fn heartbeats(&self) -> Result<Vec<Pulse>, StoreError>;
+    /// Begins to wait for the heartbeats of some routes, and ends to wait for those of others.
+    async fn watch_heartbeats(&self, begin: Vec<String>, end: Vec<String>, now: Timestamp) -> Result<(), StoreError>;
+    /// Notes heartbeats that are overdue: those that still have come last when it says here, and are not missed yet.
+    /// Answers with these.
+    async fn miss_heartbeats(&self, overdue: Vec<HeartbeatMiss>) -> Result<Vec<HeartbeatMiss>, StoreError>;
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::IsTerminal;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -17,7 +17,9 @@ use tracing_subscriber::filter::ParseError;
 
 use crate::domain::alert::Sender;
 use crate::domain::decision::DecisionKind;
+use crate::domain::heartbeat::Pulse;
 use crate::domain::job::{JobStatus, Reason};
+use crate::domain::timestamp::Timestamp;
 use crate::store::read::StatusCount;
 
 /// Seconds from a millisecond to ten, for what a request or a commit takes.
@@ -77,6 +79,10 @@ struct Inner {
     warm_usage: OnceLock<WarmUsage>,
     webhook_duration: Histogram,
     store_commit: Histogram,
+    heartbeat_last: Family<RouteLabel, Gauge<u64, AtomicU64>>,
+    heartbeat_missed: Family<RouteLabel, Gauge<u64, AtomicU64>>,
+    /// The routes that these two have samples of.
+    heartbeat_routes: Mutex<Vec<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -163,6 +169,9 @@ impl Metrics {
             warm_usage: OnceLock::new(),
             webhook_duration: Buckets(QUICK).new_metric(),
             store_commit: Buckets(QUICK).new_metric(),
+            heartbeat_last: Family::default(),
+            heartbeat_missed: Family::default(),
+            heartbeat_routes: Mutex::default(),
         };
         inner.register();
         let metrics = Self { inner: Arc::new(inner) };
@@ -260,6 +269,34 @@ impl Metrics {
         self.inner.store_commit.observe(took.as_secs_f64());
     }
 
+    /// How long ago each heartbeat came, or began to be waited for, and whether it is missed; others have no samples any
+    /// more.
+    pub fn heartbeats(&self, pulses: &[Pulse], now: Timestamp) {
+        let mut known = self
+            .inner
+            .heartbeat_routes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for gone in known
+            .iter()
+            .filter(|route| pulses.iter().all(|pulse| pulse.route != **route))
+        {
+            let label = RouteLabel { route: gone.clone() };
+            self.inner.heartbeat_last.remove(&label);
+            self.inner.heartbeat_missed.remove(&label);
+        }
+        *known = pulses.iter().map(|pulse| pulse.route.clone()).collect();
+        for pulse in pulses {
+            let label = RouteLabel {
+                route: pulse.route.clone(),
+            };
+            let age = now.since(pulse.last_sign()).as_secs();
+            self.inner.heartbeat_last.get_or_create(&label).set(age);
+            let missed = u64::from(pulse.missed_since.is_some());
+            self.inner.heartbeat_missed.get_or_create(&label).set(missed);
+        }
+    }
+
     /// All metrics in Prometheus' text format, version 0.0.4; a status that is not in `jobs` has none.
     pub fn encode(&self, jobs: &[StatusCount]) -> String {
         for status in JobStatus::ALL {
@@ -311,6 +348,10 @@ impl Inner {
         registry.register("healgate_webhook_duration_seconds", help, self.webhook_duration.clone());
         let help = "How long commits to the database took";
         registry.register("healgate_store_commit_seconds", help, self.store_commit.clone());
+        let help = "Since a route's heartbeat last came";
+        registry.register("healgate_heartbeat_last_seconds", help, self.heartbeat_last.clone());
+        let help = "1 while a route's heartbeat is missed";
+        registry.register("healgate_heartbeat_missed", help, self.heartbeat_missed.clone());
         let build = Family::<VersionLabel, Gauge<u64, AtomicU64>>::default();
         let version = env!("CARGO_PKG_VERSION");
         build.get_or_create(&VersionLabel { version }).set(1);
@@ -375,6 +416,13 @@ mod tests {
         metrics.store_commit(Duration::from_millis(1));
         metrics.run_started(true);
         metrics.watch_warm(|| (2, 119_000_000));
+        let pulse = Pulse {
+            route: "watchdog".to_owned(),
+            watched_since: Timestamp::from_micros(0),
+            last_received_at: Some(Timestamp::from_micros(5_000_000)),
+            missed_since: None,
+        };
+        metrics.heartbeats(&[pulse], Timestamp::from_micros(47_000_000));
         let jobs = [StatusCount {
             status: JobStatus::Queued,
             count: 5,

@@ -2,6 +2,7 @@
 
 mod follow;
 mod guard;
+mod heartbeat;
 mod pool;
 mod recovery;
 mod release;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use heartbeat::{Expectations, Watch};
 pub use pool::{OnShutdown, Pool, Shutdown};
 
 use crate::ansible::Ansible;

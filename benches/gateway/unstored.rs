@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use healgate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use healgate::domain::decision::Decision;
+use healgate::domain::heartbeat::Pulse;
 use healgate::domain::ids::{Fingerprint, JobId, NotificationId};
 use healgate::domain::job::{Job, JobEvent, NewJob};
 use healgate::domain::pause::{Breaker, Pause, Scope};
@@ -10,9 +11,11 @@ use healgate::domain::policy::{Delivery, Ledger, decide};
 use healgate::domain::timestamp::Timestamp;
 use healgate::store::read::{
     AlertStory, AlertSummary, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
-    StatusCount,
+    Statistics, StatusCount,
 };
-use healgate::store::{ActiveRun, Answer, Brakes, By, Canceled, Claim, HeldBack, Received, Store, StoreError};
+use healgate::store::{
+    ActiveRun, Answer, Brakes, By, Canceled, Claim, HeartbeatMiss, HeldBack, Received, Store, StoreError,
+};
 
 /// Every alert is new to it.
 #[derive(Debug)]
@@ -184,6 +187,22 @@ impl Store for Unstored {
     }
 
     async fn count_jobs(&self) -> Result<Vec<StatusCount>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn statistics(&self, _: Timestamp) -> Result<Statistics, StoreError> {
+        nothing_stored()
+    }
+
+    async fn heartbeats(&self) -> Result<Vec<Pulse>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn watch_heartbeats(&self, _: Vec<String>, _: Vec<String>, _: Timestamp) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn miss_heartbeats(&self, _: Vec<HeartbeatMiss>) -> Result<Vec<HeartbeatMiss>, StoreError> {
         nothing_stored()
     }
 }

@@ -3,6 +3,7 @@
 use crate::catalog::rules;
 use crate::config::fields::{Fields, Keys, Slot, did_you_mean};
 use crate::config::yaml::Kind;
+use crate::domain::heartbeat::Heartbeat;
 use crate::domain::matcher::Matcher;
 use crate::domain::route::{Mode, OnResolved, Route};
 use crate::domain::span::Span;
@@ -27,8 +28,10 @@ const KEYS: Keys = Keys {
         "flap",
         "approval",
         "at_once",
+        "unless",
+        "heartbeat",
     ],
-    later: &["unless", "precondition", "silence", "heartbeat"],
+    later: &["precondition", "silence"],
     elsewhere: &[
         ("secrets", "an entry of `playbooks` in remediations.yml"),
         ("storm", "remediations.yml, at its top"),
@@ -39,6 +42,7 @@ const VERIFY: Keys = Keys {
     later: &["query"],
     elsewhere: &[],
 };
+const HEARTBEAT: Keys = Keys::of(&["every", "grace"]);
 const NOTIFY: Keys = Keys::of(&["to", "events"]);
 const RUN: Keys = Keys::of(&["run"]);
 
@@ -68,9 +72,13 @@ pub(super) fn read(slot: &Slot<'_>, playbooks: &[&str]) -> Option<Route> {
     let fields = slot.fields(&KEYS)?;
     let name = fields.require("name").and_then(|slot| slot.text());
     let matchers = fields.require("matchers").and_then(|slot| matchers(&slot));
-    let playbook = fields
-        .require("playbook")
-        .and_then(|slot| known_playbook(&slot, playbooks));
+    let heartbeat = fields.get("heartbeat");
+    let playbook = match heartbeat {
+        // It is enough to hear the alert.
+        Some(_) => fields.get("playbook"),
+        None => fields.require("playbook"),
+    };
+    let playbook = playbook.and_then(|slot| known_playbook(&slot, playbooks));
     if let Some(slot) = fields.get("notify") {
         check_notify(&slot);
     }
@@ -80,7 +88,7 @@ pub(super) fn read(slot: &Slot<'_>, playbooks: &[&str]) -> Option<Route> {
     Some(Route {
         name: name.unwrap_or_default().to_owned(),
         matchers: matchers.unwrap_or_default(),
-        playbook: playbook.unwrap_or_default(),
+        playbook,
         mode: fields.word("mode", &MODES, Mode::Auto),
         goes_on: fields.flag("continue", false),
         resolved_within: resolved_within.and_then(|slot| slot.positive_span()),
@@ -95,6 +103,8 @@ pub(super) fn read(slot: &Slot<'_>, playbooks: &[&str]) -> Option<Route> {
         breaker: rules::breaker(&fields),
         flap: rules::flap(&fields),
         at_once: rules::at_once(&fields),
+        unless: fields.get("unless").map_or_else(Vec::new, |slot| unless(&slot)),
+        heartbeat: heartbeat.and_then(|slot| read_heartbeat(&slot)),
     })
 }
 
@@ -111,6 +121,18 @@ fn matchers(slot: &Slot<'_>) -> Option<Vec<Matcher>> {
         slot.error("is empty: the route would match every alert; write at least one matcher");
     }
     Some(items.iter().filter_map(matcher).collect())
+}
+
+/// Each entry is a guard of its own, so none guards nothing.
+fn unless(slot: &Slot<'_>) -> Vec<Matcher> {
+    slot.items().iter().filter_map(matcher).collect()
+}
+
+fn read_heartbeat(slot: &Slot<'_>) -> Option<Heartbeat> {
+    let fields = slot.fields(&HEARTBEAT)?;
+    let every = fields.require("every").and_then(|slot| slot.positive_span());
+    let grace = fields.get("grace").and_then(|slot| slot.span());
+    Some(Heartbeat { every: every?, grace })
 }
 
 fn matcher(slot: &Slot<'_>) -> Option<Matcher> {

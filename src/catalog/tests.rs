@@ -9,6 +9,7 @@ use crate::domain::ids::{Fingerprint, JobId};
 use crate::domain::parameters::{Overrides, Plan, Refusal};
 
 mod errors;
+mod guards;
 mod rendering;
 mod values;
 

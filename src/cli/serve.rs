@@ -1,6 +1,6 @@
 //! `healgate serve`: names the concrete parts, wires them, and runs them until a signal.
 
-mod catalogue;
+pub(super) mod catalogue;
 mod observe;
 
 use std::fmt::Display;
@@ -24,6 +24,7 @@ use crate::clock::{Ids, SystemClock};
 use crate::config::{self, Settings};
 use crate::domain::pause::Scope;
 use crate::http::auth::Access;
+use crate::http::signature::Signature;
 use crate::http::{self, App};
 use crate::live::Live;
 use crate::remediations::Catalogue;
@@ -32,7 +33,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{By, Store};
 use crate::systemd::Systemd;
 use crate::telemetry::{self, Metrics};
-use crate::worker::{OnShutdown, Pool, Shutdown, Tools};
+use crate::worker::{Expectations, OnShutdown, Pool, Shutdown, Tools, Watch};
 
 /// Threads that answer requests. Handlers wait for the writer and for reads, never for each other.
 const HTTP_THREADS: usize = 2;
@@ -98,6 +99,7 @@ fn serve(settings: Settings, catalog: Catalog) -> Result<(), Failed> {
 /// The parts of a gateway that is about to run.
 struct Gateway {
     settings: Settings,
+    grafana: Option<Signature>,
     signals: Signals,
     ending: Ending,
     listener: TcpListener,
@@ -137,9 +139,11 @@ impl Gateway {
             metrics,
             worker: worker_name(),
         };
+        let grafana = grafana_signature(&settings)?;
         let catalogue = LiveCatalogue::new(source(&settings), catalog, Arc::clone(&tools.ansible));
         let catalogue = Arc::new(catalogue);
         Ok(Self {
+            grafana,
             settings,
             signals,
             ending: Ending::default(),
@@ -164,6 +168,12 @@ impl Gateway {
         tokio::spawn(self.signals.pass_on(self.ending.clone(), reload, pause));
         tokio::spawn(announce_end(Arc::clone(&systemd), shutdown.clone()));
         tokio::spawn(keep_alive(Arc::clone(&systemd), Arc::clone(&self.tools.store)));
+        let watch = Watch::new(
+            Arc::clone(&self.tools.store),
+            Arc::clone(&self.tools.clock),
+            Arc::clone(&self.catalogue) as Arc<dyn Expectations>,
+        );
+        tokio::spawn(watch.run(self.ending.stopping.clone()));
         let pool = Pool::recover(self.tools, self.settings.worker.slots, shutdown)
             .await
             .map_err(failed("take up the runs of an earlier process"))?;
@@ -194,6 +204,7 @@ impl Gateway {
                 allow_anonymous: auth.allow_anonymous,
                 public_metrics: auth.public_metrics,
                 listens_on_loopback: self.settings.server.is_loopback(),
+                grafana: self.grafana.clone(),
             }),
             metrics: self.tools.metrics.clone(),
             stopping: self.ending.stopping.clone(),
@@ -285,6 +296,21 @@ fn pauser(app: &App) -> impl Fn() + use<> {
             }
         });
     }
+}
+
+/// Reads the secret; the line break at its end is no part of it.
+fn grafana_signature(settings: &Settings) -> Result<Option<Signature>, Failed> {
+    let Some(grafana) = &settings.auth.grafana else {
+        return Ok(None);
+    };
+    let what = format!(
+        "read the secret of `auth.grafana` from {}",
+        grafana.secret_file.display()
+    );
+    let secret = fs::read(&grafana.secret_file).map_err(failed(&what))?;
+    let (headers, timestamp) = (grafana.headers.clone(), grafana.timestamp_header.clone());
+    let signature = Signature::new(secret.trim_ascii_end(), headers, timestamp);
+    signature.ok_or_else(|| failed(what)("the file is empty")).map(Some)
 }
 
 /// What SIGHUP does.

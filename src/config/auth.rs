@@ -1,13 +1,15 @@
 //! The section `auth`: who may do what. Holds hashes of tokens, never a token.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use crate::config::diagnostic::Mark;
 use crate::config::fields::{Fields, Keys, Slot};
 use crate::config::server::Server;
 use crate::config::yaml::Kind;
 
-pub(super) const KEYS: Keys = Keys::of(&["allow_anonymous", "public_metrics", "tokens"]);
+pub(super) const KEYS: Keys = Keys::of(&["allow_anonymous", "public_metrics", "tokens", "grafana"]);
+const GRAFANA_KEYS: Keys = Keys::of(&["secret_file", "header", "timestamp_header"]);
 const TOKEN_KEYS: Keys = Keys::of(&["name", "role", "sha256"]);
 
 /// Who is let in.
@@ -18,7 +20,26 @@ pub struct Auth {
     /// `/metrics` needs no token.
     pub public_metrics: bool,
     pub tokens: Vec<Token>,
+    pub grafana: Option<GrafanaSignature>,
 }
+
+/// How Grafana signs its webhooks. Header names are in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrafanaSignature {
+    /// Holds the secret; absolute.
+    pub secret_file: PathBuf,
+    /// Where the signature is; the first one that a request has counts.
+    pub headers: Vec<String>,
+    /// Where the time of signing is, if it was signed too.
+    pub timestamp_header: String,
+}
+
+/// What Grafana calls its header where nothing else is set: now, and in the first versions that signed.
+/// Source: `http/hmac.go` of grafana/alerting.
+const SIGNATURE_HEADERS: [&str; 2] = ["x-grafana-alerting-signature", "x-grafana-alert-signature"];
+
+/// Grafana has no name for it of its own: this is the one of its documentation's example.
+const TIMESTAMP_HEADER: &str = "x-grafana-alerting-timestamp";
 
 /// A token that is let in, known by its hash.
 #[derive(Clone, PartialEq, Eq)]
@@ -85,7 +106,8 @@ impl fmt::Display for Role {
 }
 
 impl Auth {
-    pub(super) fn read(fields: &Fields<'_>) -> Self {
+    /// `base` is where relative paths begin.
+    pub(super) fn read(fields: &Fields<'_>, base: &Path) -> Self {
         let slots = fields.get("tokens").map_or_else(Vec::new, |slot| slot.items());
         let mut tokens: Vec<Token> = Vec::new();
         for slot in slots {
@@ -97,6 +119,7 @@ impl Auth {
             allow_anonymous: fields.flag("allow_anonymous", false),
             public_metrics: fields.flag("public_metrics", false),
             tokens,
+            grafana: fields.get("grafana").and_then(|slot| read_grafana(&slot, base)),
         }
     }
 
@@ -120,6 +143,32 @@ impl Auth {
         let at = entry("server", "listen").map_or(&Mark::START, |entry| &entry.value.at);
         settings.findings.error(at, message);
     }
+}
+
+fn read_grafana(slot: &Slot<'_>, base: &Path) -> Option<GrafanaSignature> {
+    let fields = slot.fields(&GRAFANA_KEYS)?;
+    let secret = fields.require("secret_file")?;
+    let secret_file = base.join(secret.text()?);
+    if !secret_file.is_file() {
+        secret.error(&format!("names a file that does not exist: {}", secret_file.display()));
+    }
+    let header = fields.get("header").map(|slot| header_name(&slot));
+    let timestamp_header = fields.get("timestamp_header").map(|slot| header_name(&slot));
+    Some(GrafanaSignature {
+        secret_file,
+        headers: header.map_or_else(|| SIGNATURE_HEADERS.map(str::to_owned).to_vec(), |name| vec![name]),
+        timestamp_header: timestamp_header.unwrap_or_else(|| TIMESTAMP_HEADER.to_owned()),
+    })
+}
+
+/// In lower case. Source of the characters: RFC 9110, 5.6.2.
+fn header_name(slot: &Slot<'_>) -> String {
+    let name = slot.text().unwrap_or_default();
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if !name.bytes().all(is_token) || name.eq_ignore_ascii_case("authorization") {
+        slot.error(&format!("must be the name of an HTTP header of its own, not {name:?}"));
+    }
+    name.to_ascii_lowercase()
 }
 
 fn read_token(slot: &Slot<'_>, others: &[Token]) -> Option<Token> {

@@ -353,3 +353,29 @@ fn a_file_that_is_no_mapping_or_no_yaml_is_refused() {
     "#);
     insta::assert_snapshot!(errors("server: {\n"), @"healgate.yml:2:1: this is not YAML: while parsing a node, did not find expected node content");
 }
+
+#[test]
+fn grafanas_signature_has_a_secret_and_the_headers_that_grafana_uses_by_itself() {
+    let settings = load("auth: {grafana: {secret_file: ansible.cfg}}");
+    let grafana = settings.auth.grafana.unwrap();
+    assert_eq!(grafana.secret_file, settings.base.join("ansible.cfg"));
+    assert_eq!(
+        grafana.headers,
+        ["x-grafana-alerting-signature", "x-grafana-alert-signature"]
+    );
+    assert_eq!(grafana.timestamp_header, "x-grafana-alerting-timestamp");
+    let own = load("auth: {grafana: {secret_file: ansible.cfg, header: X-Sign, timestamp_header: X-Time}}");
+    let own = own.auth.grafana.unwrap();
+    assert_eq!(
+        (own.headers, own.timestamp_header),
+        (vec!["x-sign".to_owned()], "x-time".to_owned())
+    );
+    insta::assert_snapshot!(
+        errors("auth:\n  grafana:\n    secret_file: gone\n    header: a b\n    timestamp_header: Authorization\n").lines()
+            .filter(|line| line.contains("healgate.yml")).collect::<Vec<_>>().join("\n"), @r#"
+    healgate.yml:3:18: `auth.grafana.secret_file` names a file that does not exist: gone
+    healgate.yml:4:13: `auth.grafana.header` must be the name of an HTTP header of its own, not "a b"
+    healgate.yml:5:23: `auth.grafana.timestamp_header` must be the name of an HTTP header of its own, not "Authorization"
+    "#);
+    assert!(errors("auth: {grafana: {header: X}}").contains("`auth.grafana.secret_file` is missing"));
+}

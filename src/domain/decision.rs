@@ -12,6 +12,8 @@ pub enum DecisionKind {
     Resolved,
     Refused,
     Attached,
+    /// By the route's `unless`, or as Grafana could not evaluate the rule.
+    Guarded,
     Paused,
     /// A breaker is open.
     Tripped,
@@ -27,11 +29,12 @@ pub enum DecisionKind {
 
 impl DecisionKind {
     /// Every kind, in the order of precedence.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Unmatched,
         Self::Resolved,
         Self::Refused,
         Self::Attached,
+        Self::Guarded,
         Self::Paused,
         Self::Tripped,
         Self::Held,
@@ -50,6 +53,7 @@ impl DecisionKind {
             Self::Resolved => "resolved",
             Self::Refused => "refused",
             Self::Attached => "attached",
+            Self::Guarded => "guarded",
             Self::Paused => "paused",
             Self::Tripped => "tripped",
             Self::Held => "held",

@@ -3,6 +3,7 @@
 mod after_run;
 mod decide;
 mod episodes;
+mod guard;
 mod restrain;
 
 pub use after_run::{AfterRun, RunFacts, after_run};

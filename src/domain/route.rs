@@ -1,6 +1,7 @@
 //! A route: which alerts get which playbook, and under which conditions.
 
 use crate::domain::alert::Labels;
+use crate::domain::heartbeat::Heartbeat;
 use crate::domain::matcher::Matcher;
 use crate::domain::rules::{BreakerRule, Cap, FlapRule, Retry};
 use crate::domain::span::Span;
@@ -56,7 +57,8 @@ impl OnResolved {
 pub struct Route {
     pub name: String,
     pub matchers: Vec<Matcher>,
-    pub playbook: String,
+    /// Nothing only where there is a heartbeat.
+    pub playbook: Option<String>,
     pub mode: Mode,
     /// Whether later routes are tried after this one matched.
     pub goes_on: bool,
@@ -79,6 +81,10 @@ pub struct Route {
     pub flap: Option<FlapRule>,
     /// So many of the route's jobs may run at once.
     pub at_once: Option<u32>,
+    /// An alert that satisfies any of these is guarded: it is recorded, and nothing runs.
+    pub unless: Vec<Matcher>,
+    /// The alert must keep coming.
+    pub heartbeat: Option<Heartbeat>,
 }
 
 impl Route {

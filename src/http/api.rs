@@ -4,7 +4,7 @@ pub(crate) mod actions;
 pub(crate) mod alerts;
 pub(crate) mod breakers;
 pub(crate) mod events;
-pub(crate) mod explain;
+pub mod explain;
 pub(crate) mod health;
 pub(crate) mod held;
 pub(crate) mod jobs;
@@ -19,6 +19,7 @@ pub(crate) mod playbooks;
 pub(crate) mod reload;
 pub(crate) mod rerun;
 pub(crate) mod routes;
+pub(crate) mod stats;
 pub(crate) mod tasks;
 
 mod ansi;

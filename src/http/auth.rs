@@ -16,6 +16,7 @@ use crate::config::{Role, Token};
 use crate::http::App;
 use crate::http::loopback;
 use crate::http::problem::Problem;
+use crate::http::signature::Signature;
 
 /// The name of a caller without a token.
 pub const ANONYMOUS: &str = "anonymous";
@@ -30,6 +31,8 @@ pub struct Access {
     pub public_metrics: bool,
     /// Whether the gateway listens on a loopback address only.
     pub listens_on_loopback: bool,
+    /// How Grafana's webhooks are signed, if they are.
+    pub grafana: Option<Signature>,
 }
 
 /// Who calls.
@@ -224,6 +227,11 @@ macro_rules! access {
             }
         }
     };
+}
+
+/// Who may post webhooks without a signature.
+pub(super) fn admit_sender(request: &HttpRequest) -> Result<Caller, Problem> {
+    admit(request, Need::Post)
 }
 
 access!(

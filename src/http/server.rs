@@ -13,7 +13,7 @@ use tracing_actix_web::{RootSpanBuilder, TracingLogger};
 
 use crate::http::api::{
     actions, alerts, breakers, events, explain, health, held, jobs, log, log_stream, manual, metrics, notifications,
-    openapi, pause, playbooks, reload, rerun, routes, tasks,
+    openapi, pause, playbooks, reload, rerun, routes, stats, tasks,
 };
 use crate::http::problem::Problem;
 use crate::http::{App, auth, webhooks};
@@ -49,6 +49,7 @@ pub fn serve(listener: TcpListener, app: App, workers: usize) -> std::io::Result
 pub(crate) fn paths(config: &mut ServiceConfig) {
     config
         .service(posted("/webhooks/alertmanager").route(web::post().to(webhooks::alertmanager)))
+        .service(posted("/webhooks/grafana").route(web::post().to(webhooks::grafana)))
         .service(posted("/alert").route(web::post().to(webhooks::alert)))
         .service(
             resource("/api/v1/jobs", "GET, HEAD, POST")
@@ -85,6 +86,7 @@ pub(crate) fn paths(config: &mut ServiceConfig) {
         .service(posted("/api/v1/held/release").route(web::post().to(held::release)))
         .service(read("/api/v1/playbooks").route(reading().to(playbooks::list)))
         .service(read("/api/v1/routes").route(reading().to(routes::list)))
+        .service(read("/api/v1/stats").route(reading().to(stats::show)))
         .service(posted("/api/v1/reload").route(web::post().to(reload::reload)))
         .service(read("/api/v1/openapi.json").route(reading().to(openapi::show)))
         .service(read("/healthz").route(reading().to(health::alive)))

@@ -3,6 +3,7 @@
 mod alert;
 mod job;
 mod notification;
+mod story;
 
 use serde::Serialize;
 

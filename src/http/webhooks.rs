@@ -1,18 +1,19 @@
 //! Accepts notifications. Answers only when all that they cause is on disk.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::{HttpResponse, web};
 
 use crate::clock::Ids;
-use crate::domain::alert::{Alert, AlertStatus};
+use crate::domain::alert::{Alert, AlertStatus, Notification, Sender};
 use crate::domain::policy::{Delivery, Intake};
 use crate::domain::route;
+use crate::domain::timestamp::Timestamp;
 use crate::http::App;
 use crate::http::auth::SenderAccess;
 use crate::http::input::WebhookBody;
 use crate::http::problem::{Problem, ProblemView};
+use crate::http::signature::SignedWebhook;
 use crate::http::views::AcceptedView;
 use crate::ingest;
 use crate::remediations::{Remediations, Renderer};
@@ -41,7 +42,23 @@ pub(crate) async fn alertmanager(
     app: web::Data<App>,
     body: WebhookBody,
 ) -> Result<HttpResponse, Problem> {
-    accept(caller, app, body.0).await
+    accept(app, Sender::Alertmanager, caller.0.name, body.0).await
+}
+
+/// Accept a notification of Grafana Alerting
+#[utoipa::path(
+    post, path = "/webhooks/grafana", operation_id = "post_grafana", tag = "webhooks",
+    request_body(content = Object, description = "Grafana Alerting's webhook, version 1; any content type, at most 32 MiB. \
+                  A signature does instead of a token where `auth.grafana` is set"),
+    responses(
+        (status = 202, description = "All that it causes is on disk", body = AcceptedView),
+        (status = 400, description = "The body is no notification", body = ProblemView, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = ProblemView, content_type = "application/problem+json"),
+        (status = 503, description = "It cannot be stored; send it again", body = ProblemView, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn grafana(app: web::Data<App>, webhook: SignedWebhook) -> Result<HttpResponse, Problem> {
+    accept(app, Sender::Grafana, webhook.caller.name, webhook.body).await
 }
 
 /// Accept a notification of Alertmanager, for configurations written for older services
@@ -60,15 +77,18 @@ pub(crate) async fn alert(
     app: web::Data<App>,
     body: WebhookBody,
 ) -> Result<HttpResponse, Problem> {
-    accept(caller, app, body.0).await
+    accept(app, Sender::Alertmanager, caller.0.name, body.0).await
 }
 
-async fn accept(caller: SenderAccess, app: web::Data<App>, body: Vec<u8>) -> Result<HttpResponse, Problem> {
+async fn accept(
+    app: web::Data<App>,
+    sender: Sender,
+    posted_by: String,
+    body: Vec<u8>,
+) -> Result<HttpResponse, Problem> {
     let began = Instant::now();
-    let posted_by = caller.0.name;
-    let catalogue = app.catalogue.in_force();
-    let (received, delivery) = prepare(web::Data::clone(&app), catalogue, body, posted_by, Render::Firing).await?;
-    let (notification, sender) = (delivery.id, received.sender);
+    let (received, delivery) = prepare(web::Data::clone(&app), sender, body, posted_by).await?;
+    let notification = delivery.id;
     let decisions = app
         .store
         .accept(received, delivery)
@@ -86,37 +106,50 @@ async fn accept(caller: SenderAccess, app: web::Data<App>, body: Vec<u8>) -> Res
 }
 
 /// Reads a webhook's body into all that is needed to decide about it, but the facts.
-pub(crate) async fn prepare(
+async fn prepare(
     app: web::Data<App>,
-    catalogue: Arc<dyn Remediations>,
+    sender: Sender,
     body: Vec<u8>,
     posted_by: String,
-    render: Render,
 ) -> Result<(Received, Delivery), Problem> {
     let received_at = app.clock.now();
     let work = move || {
-        let notification = ingest::alertmanager::parse(&body)?;
+        let notification = ingest::parse(sender, &body)?;
         let received = Received {
-            sender: notification.sender,
+            sender,
             body,
             truncated_alerts: notification.truncated_alerts,
         };
-        let mut delivery = Delivery {
-            id: app.ids.notification(received_at),
-            received_at,
-            posted_by,
-            group: notification.group,
-            intakes: Vec::with_capacity(notification.alerts.len()),
-            fleet: *catalogue.fleet(),
-        };
-        for alert in notification.alerts {
-            let intake = take_in(&app.ids, &*catalogue, alert, &delivery, render);
-            delivery.intakes.push(intake);
-        }
+        let catalogue = app.catalogue.in_force();
+        let whose = (posted_by, received_at);
+        let delivery = deliver(&app.ids, &*catalogue, notification, whose, Render::Firing);
         Ok((received, delivery))
     };
     // Besides what it computes, it looks at playbook files, and the disk that they are on may hang.
     web::block(work).await.map_err(|_| Problem::internal())?
+}
+
+/// A notification with all that is needed to decide about it, but the facts. Reads playbook files.
+pub(crate) fn deliver(
+    ids: &Ids,
+    catalogue: &dyn Remediations,
+    notification: Notification,
+    (posted_by, received_at): (String, Timestamp),
+    render: Render,
+) -> Delivery {
+    let mut delivery = Delivery {
+        id: ids.notification(received_at),
+        received_at,
+        posted_by,
+        group: notification.group,
+        intakes: Vec::with_capacity(notification.alerts.len()),
+        fleet: *catalogue.fleet(),
+    };
+    for alert in notification.alerts {
+        let intake = take_in(ids, catalogue, alert, &delivery, render);
+        delivery.intakes.push(intake);
+    }
+    delivery
 }
 
 /// One alert with the routes that it reaches, and what they would run.

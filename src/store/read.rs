@@ -1,11 +1,14 @@
 //! What reading from the store takes and gives: filters, pages, and the shapes that only readers need.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::domain::alert::{Labels, Sender};
 use crate::domain::decision::DecisionKind;
 use crate::domain::ids::{EpisodeId, Fingerprint, JobId, NotificationId};
-use crate::domain::job::{Job, JobStatus, Reason, Trigger};
+use crate::domain::job::{Job, JobEvent, JobStatus, Reason, Trigger};
 use crate::domain::timestamp::Timestamp;
 
 /// A part of a list: at most `limit` items, after the one that `after` names.
@@ -102,6 +105,15 @@ pub struct AlertStory {
     pub episodes: Vec<Episode>,
     pub decisions: Vec<StoredDecision>,
     pub jobs: Vec<Job>,
+    /// Of these jobs.
+    pub events: Vec<StoredEvent>,
+}
+
+/// An entry of a job's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    pub job: JobId,
+    pub event: JobEvent,
 }
 
 /// A notification in the list.
@@ -131,4 +143,53 @@ pub struct NotificationDetail {
 pub struct StatusCount {
     pub status: JobStatus,
     pub count: u64,
+}
+
+/// What jobs came to within a window of time. Each list is capped, and begins with those that have the most.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    pub routes: Vec<Tally>,
+    pub playbooks: Vec<Tally>,
+    pub targets: Vec<Tally>,
+    pub repeat_offenders: Vec<RepeatOffender>,
+}
+
+/// The jobs of one route, playbook or target. Check mode is not counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally {
+    pub name: String,
+    pub jobs: u64,
+    pub succeeded: u64,
+    pub failed: u64,
+    /// Of these, those that healed, or were to be verified and failed.
+    pub judged: u64,
+    /// How many finished for which reason.
+    pub reasons: BTreeMap<String, u64>,
+    /// From the alert's start to its end, of those that healed; `None` if none did.
+    pub time_to_heal: Option<Percentiles>,
+}
+
+impl Tally {
+    /// How many healed.
+    pub fn healed(&self) -> u64 {
+        self.reasons.get(Reason::Healed.as_str()).copied().unwrap_or(0)
+    }
+}
+
+/// Of durations, by the nearest rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percentiles {
+    pub p50: Duration,
+    pub p95: Duration,
+}
+
+/// An alert that came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepeatOffender {
+    pub fingerprint: Fingerprint,
+    pub alertname: String,
+    /// Of its last job.
+    pub target: Option<String>,
+    pub episodes: u64,
+    pub jobs: u64,
 }

@@ -7,6 +7,7 @@ mod breakers;
 mod change;
 mod claim;
 mod finish;
+mod heartbeats;
 mod held;
 mod history;
 mod insert;
@@ -21,6 +22,7 @@ mod pauses;
 mod resolve;
 mod restraints;
 mod rows;
+mod stats;
 mod writer;
 
 use std::path::Path;
@@ -31,6 +33,7 @@ use sqlx::sqlite::SqlitePool;
 
 use crate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use crate::domain::decision::Decision;
+use crate::domain::heartbeat::Pulse;
 use crate::domain::ids::{Fingerprint, JobId, NotificationId};
 use crate::domain::job::{Job, JobEvent, NewJob};
 use crate::domain::policy::{Delivery, Ledger};
@@ -38,11 +41,11 @@ use crate::domain::timestamp::Timestamp;
 use crate::store::observe::Observer;
 use crate::store::read::{
     AlertStory, AlertSummary, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
-    StatusCount,
+    Statistics, StatusCount,
 };
 use crate::store::sqlite::rows::database;
 use crate::store::sqlite::writer::{Scope, Write, Writer};
-use crate::store::{ActiveRun, Answer, By, Canceled, Claim, Received, Store, StoreError};
+use crate::store::{ActiveRun, Answer, By, Canceled, Claim, HeartbeatMiss, Received, Store, StoreError};
 
 const NEXT_DUE: &str = "
     -- next_due
@@ -232,6 +235,22 @@ impl Store for SqliteStore {
 
     async fn count_jobs(&self) -> Result<Vec<StatusCount>, StoreError> {
         jobs::count_jobs(&self.readers).await
+    }
+
+    async fn statistics(&self, since: Timestamp) -> Result<Statistics, StoreError> {
+        stats::statistics(&self.readers, since).await
+    }
+
+    async fn heartbeats(&self) -> Result<Vec<Pulse>, StoreError> {
+        heartbeats::list(&self.readers).await
+    }
+
+    async fn watch_heartbeats(&self, begin: Vec<String>, end: Vec<String>, now: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(heartbeats::Watch { begin, end, now }).await
+    }
+
+    async fn miss_heartbeats(&self, overdue: Vec<HeartbeatMiss>) -> Result<Vec<HeartbeatMiss>, StoreError> {
+        self.writer.write(heartbeats::Miss(overdue)).await
     }
 }
 

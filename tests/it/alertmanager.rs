@@ -62,7 +62,7 @@ impl Alertmanager {
         let this = Self {
             _process: process,
             url: format!("http://{address}"),
-            client: Client::new(),
+            client: crate::support::client(),
         };
         until("Alertmanager is ready", || async {
             let answer = this.client.get(format!("{}/-/ready", this.url)).send().await.ok()?;

@@ -138,9 +138,9 @@ fn unknown_keys_come_with_the_allowed_ones() {
 
 #[test]
 fn keys_of_later_versions_are_not_dropped_in_silence() {
-    insta::assert_snapshot!(route_errors("unless: x\nverify: {query: up, resolved_within: 1m}"), @r#"
-    remediations.yml:6:5: `routes[0].unless` is not supported by this version
-          unless: x
+    insta::assert_snapshot!(route_errors("silence: x\nverify: {query: up, resolved_within: 1m}"), @r#"
+    remediations.yml:6:5: `routes[0].silence` is not supported by this version
+          silence: x
           ^
 
     remediations.yml:7:14: `routes[0].verify.query` is not supported by this version

@@ -7,10 +7,12 @@ use arc_swap::ArcSwap;
 use crate::ansible::Ansible;
 use crate::catalog::{Catalog, Defaults, Playbook, Scope};
 use crate::config::{Diagnostic, Diagnostics, Place, Severity};
-use crate::domain::parameters::{Overrides, Plan, Refusal};
+use crate::domain::heartbeat::Heartbeat;
+use crate::domain::parameters::{Overrides, Parameters, Plan, Refusal};
 use crate::domain::route::Route;
 use crate::domain::rules::Fleet;
 use crate::remediations::{Catalogue, PlaybookView, ReloadError, Remediations};
+use crate::worker::Expectations;
 
 /// Where the catalogue is read from, and the one that was read last.
 pub(super) struct LiveCatalogue {
@@ -27,17 +29,24 @@ pub(super) struct Source {
     pub(super) defaults: Defaults,
 }
 
-struct InForce {
+/// The command line that these parameters would be run with.
+pub(in crate::cli) type Argv = Arc<dyn Fn(&Parameters) -> Vec<String> + Send + Sync>;
+
+/// One catalogue as the HTTP side, and whoever explains, sees it.
+pub(in crate::cli) struct InForce {
     catalog: Catalog,
-    ansible: Arc<Ansible>,
+    argv: Argv,
+}
+
+impl InForce {
+    pub(in crate::cli) fn new(catalog: Catalog, argv: Argv) -> Self {
+        Self { catalog, argv }
+    }
 }
 
 impl LiveCatalogue {
     pub(super) fn new(source: Source, catalog: Catalog, ansible: Arc<Ansible>) -> Self {
-        let in_force = InForce {
-            catalog,
-            ansible: Arc::clone(&ansible),
-        };
+        let in_force = InForce::new(catalog, argv(&ansible));
         Self {
             source,
             ansible,
@@ -60,10 +69,8 @@ impl LiveCatalogue {
         }
         let summary = summary(&catalog);
         warm_up(&catalog, &self.ansible);
-        self.in_force.store(Arc::new(InForce {
-            catalog,
-            ansible: Arc::clone(&self.ansible),
-        }));
+        self.in_force
+            .store(Arc::new(InForce::new(catalog, argv(&self.ansible))));
         Ok(summary)
     }
 }
@@ -81,6 +88,16 @@ impl Catalogue for LiveCatalogue {
                 .filter(|diagnostic| diagnostic.severity == Severity::Error);
             errors.map(reload_error).collect()
         })
+    }
+}
+
+impl Expectations for LiveCatalogue {
+    fn heartbeats(&self) -> Vec<(String, Heartbeat)> {
+        let in_force = self.in_force.load();
+        let routes = in_force.catalog.routes().iter();
+        routes
+            .filter_map(|route| Some((route.name.clone(), route.heartbeat?)))
+            .collect()
     }
 }
 
@@ -104,12 +121,17 @@ impl Remediations for InForce {
     }
 
     fn argv(&self, plan: &Plan) -> Vec<String> {
-        self.ansible.argv(&plan.parameters)
+        (self.argv)(&plan.parameters)
     }
 
     fn describe_playbooks(&self) -> Vec<PlaybookView> {
         self.catalog.playbooks().map(describe).collect()
     }
+}
+
+fn argv(ansible: &Arc<Ansible>) -> Argv {
+    let ansible = Arc::clone(ansible);
+    Arc::new(move |parameters| ansible.argv(parameters))
 }
 
 /// So that already the first run of each playbook starts warm. What files say is read by the run that needs it.

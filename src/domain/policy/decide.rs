@@ -8,6 +8,7 @@ use crate::domain::job::{JobStatus, NewJob, Reason, Trigger};
 use crate::domain::parameters::{Plan, Refusal};
 use crate::domain::pause::Scope;
 use crate::domain::policy::episodes::{EpisodeChange, EpisodeFacts, JobFacts, Ledger, Place};
+use crate::domain::policy::guard::guard;
 use crate::domain::policy::restrain::{Restraint, Restraints, Wish};
 use crate::domain::route::{Mode, Route};
 use crate::domain::rules::Fleet;
@@ -184,6 +185,10 @@ impl<'a> Deciding<'a> {
 
     fn firing(&mut self, reached: &Reached, episode: EpisodeId, counted: Option<JobFacts>) {
         let name = reached.route.name.as_str();
+        if reached.route.playbook.is_none() {
+            let reason = "heard; the route watches that this alert keeps coming, and runs nothing".to_owned();
+            return self.push(Some(name), DecisionKind::Observed, reason, None);
+        }
         let plan = match &reached.plan {
             Some(Ok(plan)) => plan,
             Some(Err(refusal)) => {
@@ -200,6 +205,10 @@ impl<'a> Deciding<'a> {
         {
             self.free(episode, name);
             return self.push(Some(name), DecisionKind::Attached, attached_reason(job), Some(job.id));
+        }
+        if let Some(reason) = guard(&reached.route, &self.intake.alert) {
+            self.free(episode, name);
+            return self.push(Some(name), DecisionKind::Guarded, reason, None);
         }
         let chosen = self.choose(reached, plan);
         if let Some(restraint) = self.restraints.restrain(&self.wish(reached, &chosen)) {

@@ -1,5 +1,6 @@
 //! Proves the decisions: stories for each sentence of the rules, and random histories against a model of them.
 
+mod guards;
 mod histories;
 mod model;
 mod stories;
@@ -49,7 +50,7 @@ fn route(name: &str, mode: Mode) -> Route {
     Route {
         name: name.to_owned(),
         matchers: Vec::new(),
-        playbook: "restart-container".to_owned(),
+        playbook: Some("restart-container".to_owned()),
         mode,
         goes_on: true,
         resolved_within: None,
@@ -64,6 +65,8 @@ fn route(name: &str, mode: Mode) -> Route {
         breaker: None,
         flap: None,
         at_once: None,
+        unless: Vec::new(),
+        heartbeat: None,
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) async fn list(
     Ok(web::Json(List::of("alerts", alerts, AlertView::from)))
 }
 
-/// Show an alert with its episodes, decisions and jobs
+/// Show an alert with its episodes, decisions, jobs and story
 #[utoipa::path(
     get, path = "/api/v1/alerts/{fingerprint}", operation_id = "show_alert", tag = "alerts",
     params(("fingerprint" = String, Path, description = "The alert's fingerprint, as sent")),

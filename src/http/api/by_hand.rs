@@ -40,7 +40,11 @@ pub(super) fn terms(catalogue: &dyn Remediations, playbook: &str, route: Option<
             let reached = alert.map_or_else(Vec::new, |alert| reached(catalogue.routes(), &alert.labels));
             Terms {
                 expires: EXPIRES,
-                resolved_within: verified_by(reached.into_iter().find(|route| route.playbook == playbook)),
+                resolved_within: verified_by(
+                    reached
+                        .into_iter()
+                        .find(|route| route.playbook.as_deref() == Some(playbook)),
+                ),
             }
         }
     }

@@ -6,22 +6,24 @@ use actix_web::web;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::clock::Ids;
 use crate::domain::decision::{Decision, DecisionKind};
 use crate::domain::ids::{Fingerprint, Target};
-use crate::domain::policy::{Cooldown, Delivery, Intake, Restraints, Wish, decide};
+use crate::domain::policy::{Cooldown, Delivery, Intake, Ledger, Restraints, Wish, decide};
 use crate::domain::route::Route;
 use crate::domain::timestamp::Timestamp;
 use crate::http::App;
 use crate::http::api::breakers::state;
-use crate::http::auth::ViewerAccess;
+use crate::http::auth::{ANONYMOUS, ViewerAccess};
 use crate::http::input::{Query, WebhookBody};
 use crate::http::problem::{Problem, ProblemView};
-use crate::http::webhooks::{Render, prepare};
+use crate::http::webhooks::{Render, deliver};
+use crate::ingest::{self, InvalidPayload};
 use crate::remediations::Remediations;
 
 /// The alerts of the notification, in order.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(crate) struct Explanation {
+pub struct Explanation {
     items: Vec<AlertExplanation>,
 }
 
@@ -46,7 +48,8 @@ struct RouteExplanation {
     /// `null` if the alert does not reach the route.
     decision: Option<DecisionKind>,
     reason: String,
-    playbook: String,
+    /// `null` for a route that only watches a heartbeat.
+    playbook: Option<String>,
     #[schema(value_type = Option<String>)]
     target: Option<Target>,
     /// What would run, also where something holds it back.
@@ -71,7 +74,7 @@ struct CapUse {
 /// Explain what a webhook would cause
 #[utoipa::path(
     post, path = "/api/v1/explain", operation_id = "explain", tag = "alerts",
-    request_body(content = Object, description = "As for /webhooks/alertmanager"),
+    request_body(content = Object, description = "As for /webhooks/alertmanager or /webhooks/grafana"),
     responses(
         (status = 200, description = "What would be done", body = Explanation),
         (status = 400, description = "The body is no notification", body = ProblemView, content_type = "application/problem+json"),
@@ -86,14 +89,7 @@ pub(crate) async fn explain(
 ) -> Result<web::Json<Explanation>, Problem> {
     query.only(&[])?;
     let catalogue = app.catalogue.in_force();
-    let (_, delivery) = prepare(
-        web::Data::clone(&app),
-        Arc::clone(&catalogue),
-        body.0,
-        caller.0.name,
-        Render::All,
-    )
-    .await?;
+    let delivery = asked_about(web::Data::clone(&app), Arc::clone(&catalogue), body.0, caller.0.name).await?;
     let mut ledger = app.store.ledger(&delivery).await?;
     let explained = web::block(move || {
         // As they are, and not as the decisions would make them.
@@ -102,6 +98,43 @@ pub(crate) async fn explain(
         explanation((&*catalogue, &restraints), &delivery, decisions)
     });
     explained.await.map(web::Json).map_err(|_| Problem::internal())
+}
+
+async fn asked_about(
+    app: web::Data<App>,
+    catalogue: Arc<dyn Remediations>,
+    body: Vec<u8>,
+    asked_by: String,
+) -> Result<Delivery, Problem> {
+    let now = app.clock.now();
+    let work = move || {
+        let notification = ingest::parse(ingest::sender_of(&body), &body)?;
+        Ok(deliver(
+            &app.ids,
+            &*catalogue,
+            notification,
+            (asked_by, now),
+            Render::All,
+        ))
+    };
+    web::block(work).await.map_err(|_| Problem::internal())?
+}
+
+/// The same without a gateway: as if nothing had happened yet. Reads playbook files.
+///
+/// # Errors
+///
+/// The body is no notification.
+pub fn explain_offline(
+    catalogue: &dyn Remediations,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<Explanation, InvalidPayload> {
+    let notification = ingest::parse(ingest::sender_of(body), body)?;
+    let asked_by = (ANONYMOUS.to_owned(), now);
+    let delivery = deliver(&Ids::default(), catalogue, notification, asked_by, Render::All);
+    let decisions = decide(&delivery, &mut Ledger::default()).decisions;
+    Ok(explanation((catalogue, &Restraints::default()), &delivery, decisions))
 }
 
 /// The catalogue, and what holds jobs back.

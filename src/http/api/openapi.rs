@@ -8,7 +8,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::http::api::{
     actions, alerts, breakers, events, explain, health, held, jobs, log, log_stream, manual, metrics, notifications,
-    pause, playbooks, reload, rerun, routes, tasks,
+    pause, playbooks, reload, rerun, routes, stats, tasks,
 };
 use crate::http::auth::ViewerAccess;
 use crate::http::problem::PROBLEM_JSON;
@@ -24,6 +24,7 @@ use crate::http::webhooks;
     ),
     paths(
         webhooks::alertmanager,
+        webhooks::grafana,
         webhooks::alert,
         jobs::list,
         manual::create,
@@ -51,6 +52,7 @@ use crate::http::webhooks;
         held::release,
         playbooks::list,
         routes::list,
+        stats::show,
         reload::reload,
         health::alive,
         health::ready,
@@ -58,7 +60,7 @@ use crate::http::webhooks;
         show,
     ),
     tags(
-        (name = "webhooks", description = "What Alertmanager posts to; role sender"),
+        (name = "webhooks", description = "What Alertmanager and Grafana post to; role sender"),
         (name = "jobs", description = "Role viewer to read, operator to change"),
         (name = "alerts", description = "What was received, and what was or would be decided; role viewer"),
         (name = "brakes", description = "Pauses, circuit breakers, and what is held back; role viewer to read, operator to change"),
@@ -138,7 +140,7 @@ mod tests {
         let all = ids.len();
         ids.sort();
         ids.dedup();
-        assert_eq!((ids.len(), all), (33, 33));
+        assert_eq!((ids.len(), all), (35, 35));
     }
 
     #[test]

@@ -3,8 +3,11 @@
 use actix_web::web;
 use serde::Serialize;
 
+use crate::domain::heartbeat::Pulse;
+use crate::domain::matcher::Matcher;
 use crate::domain::route::Route;
 use crate::domain::span::Span;
+use crate::domain::timestamp::Timestamp;
 use crate::http::App;
 use crate::http::auth::ViewerAccess;
 use crate::http::input::Query;
@@ -17,7 +20,8 @@ use crate::http::views::List;
 pub(crate) struct RouteView {
     name: String,
     matchers: Vec<String>,
-    playbook: String,
+    /// `null` for a route that only watches a heartbeat.
+    playbook: Option<String>,
     #[schema(pattern = "^(auto|approve|observe)$")]
     mode: &'static str,
     r#continue: bool,
@@ -29,6 +33,24 @@ pub(crate) struct RouteView {
     expires: Span,
     #[schema(value_type = Option<String>)]
     again_after: Option<Span>,
+    /// An alert that satisfies any of these is guarded.
+    unless: Vec<String>,
+    heartbeat: Option<HeartbeatView>,
+}
+
+/// The alert that must keep coming, and whether it does.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Heartbeat)]
+struct HeartbeatView {
+    #[schema(value_type = String)]
+    every: Span,
+    /// How much later than that it may come, in seconds.
+    grace_seconds: u64,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_received_at: Option<Timestamp>,
+    /// `null` while it comes in time.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    missed_since: Option<Timestamp>,
 }
 
 /// How it is checked that the alert healed.
@@ -54,24 +76,41 @@ pub(crate) async fn list(
 ) -> Result<web::Json<List<RouteView>>, Problem> {
     let page = query.only(&["limit", "cursor"])?.page("routes")?;
     let catalogue = app.catalogue.in_force();
-    let all = catalogue.routes().iter().map(RouteView::from).collect();
+    let pulses = app.store.heartbeats().await?;
+    let all = catalogue.routes().iter().map(|route| view(route, &pulses)).collect();
     Ok(web::Json(List::slice("routes", all, &page, |route: &RouteView| {
         &route.name
     })))
 }
 
-impl From<&Route> for RouteView {
-    fn from(route: &Route) -> Self {
-        Self {
-            name: route.name.clone(),
-            matchers: route.matchers.iter().map(ToString::to_string).collect(),
-            playbook: route.playbook.clone(),
-            mode: route.mode.as_str(),
-            r#continue: route.goes_on,
-            verify: route.resolved_within.map(|resolved_within| Verify { resolved_within }),
-            on_resolved: route.on_resolved.as_str(),
-            expires: route.expires,
-            again_after: route.again_after,
-        }
+fn view(route: &Route, pulses: &[Pulse]) -> RouteView {
+    let pulse = pulses.iter().find(|pulse| pulse.route == route.name);
+    RouteView {
+        name: route.name.clone(),
+        matchers: texts(&route.matchers),
+        playbook: route.playbook.clone(),
+        mode: route.mode.as_str(),
+        r#continue: route.goes_on,
+        verify: route.resolved_within.map(|resolved_within| Verify { resolved_within }),
+        on_resolved: route.on_resolved.as_str(),
+        expires: route.expires,
+        again_after: route.again_after,
+        unless: texts(&route.unless),
+        heartbeat: route.heartbeat.map(|heartbeat| HeartbeatView {
+            every: heartbeat.every,
+            grace_seconds: heartbeat
+                .patience()
+                .saturating_sub(heartbeat.every.duration())
+                .as_secs(),
+            last_received_at: pulse.and_then(|pulse| pulse.last_received_at),
+            missed_since: pulse.and_then(|pulse| pulse.missed_since),
+        }),
     }
 }
+
+fn texts(matchers: &[Matcher]) -> Vec<String> {
+    matchers.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests;

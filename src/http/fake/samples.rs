@@ -24,7 +24,7 @@ pub(crate) fn route(name: &str) -> Route {
     Route {
         name: name.to_owned(),
         matchers: Vec::new(),
-        playbook: "restart".to_owned(),
+        playbook: Some("restart".to_owned()),
         mode: Mode::Auto,
         goes_on: false,
         resolved_within: Some(Span::from_secs(120)),
@@ -39,6 +39,8 @@ pub(crate) fn route(name: &str) -> Route {
         breaker: None,
         flap: None,
         at_once: None,
+        unless: Vec::new(),
+        heartbeat: None,
     }
 }
 

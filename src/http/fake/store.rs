@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use crate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use crate::domain::decision::Decision;
+use crate::domain::heartbeat::Pulse;
 use crate::domain::ids::{Fingerprint, JobId, NotificationId};
 use crate::domain::job::{Job, JobEvent, JobStatus, NewJob, Reason};
 use crate::domain::pause::{Breaker, Pause, Scope};
@@ -15,9 +16,11 @@ use crate::domain::policy::{Delivery, Ledger, decide};
 use crate::domain::timestamp::Timestamp;
 use crate::store::read::{
     AlertStory, AlertSummary, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
-    StatusCount,
+    Statistics, StatusCount,
 };
-use crate::store::{ActiveRun, Answer, Brakes, By, Canceled, Claim, HeldBack, Received, Store, StoreError};
+use crate::store::{
+    ActiveRun, Answer, Brakes, By, Canceled, Claim, HeartbeatMiss, HeldBack, Received, Store, StoreError,
+};
 
 #[derive(Default)]
 pub(crate) struct FakeStore {
@@ -35,6 +38,10 @@ pub(crate) struct State {
     pub(crate) posted_by: Vec<String>,
     pub(crate) changed_by: Vec<By>,
     pub(crate) filters: Vec<JobFilter>,
+    pub(crate) story: Option<AlertStory>,
+    pub(crate) statistics: Statistics,
+    pub(crate) counted_since: Vec<Timestamp>,
+    pub(crate) pulses: Vec<Pulse>,
 }
 
 impl FakeStore {
@@ -338,8 +345,10 @@ impl Store for FakeStore {
         self.check().map(|()| empty())
     }
 
-    async fn find_alert(&self, _: &Fingerprint) -> Result<Option<AlertStory>, StoreError> {
-        self.check().map(|()| None)
+    async fn find_alert(&self, wanted: &Fingerprint) -> Result<Option<AlertStory>, StoreError> {
+        self.check()?;
+        let state = self.state();
+        Ok(state.story.clone().filter(|story| story.summary.fingerprint == *wanted))
     }
 
     async fn list_notifications(&self, _: PageRequest) -> Result<Page<NotificationSummary>, StoreError> {
@@ -354,5 +363,24 @@ impl Store for FakeStore {
 
     async fn count_jobs(&self) -> Result<Vec<StatusCount>, StoreError> {
         self.check().map(|()| Vec::new())
+    }
+
+    async fn statistics(&self, since: Timestamp) -> Result<Statistics, StoreError> {
+        self.check()?;
+        let mut state = self.state();
+        state.counted_since.push(since);
+        Ok(state.statistics.clone())
+    }
+
+    async fn heartbeats(&self) -> Result<Vec<Pulse>, StoreError> {
+        self.check().map(|()| self.state().pulses.clone())
+    }
+
+    async fn watch_heartbeats(&self, _: Vec<String>, _: Vec<String>, _: Timestamp) -> Result<(), StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn miss_heartbeats(&self, _: Vec<HeartbeatMiss>) -> Result<Vec<HeartbeatMiss>, StoreError> {
+        not_in_the_fake()
     }
 }

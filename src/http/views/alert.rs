@@ -9,6 +9,7 @@ use crate::domain::ids::{EpisodeId, Fingerprint};
 use crate::domain::timestamp::Timestamp;
 use crate::http::views::JobView;
 use crate::http::views::notification::StoredDecisionView;
+use crate::http::views::story::{self, StoryEntryView};
 use crate::store::read::{AlertStory, AlertSummary, Episode};
 
 /// An alert as it was last reported.
@@ -31,7 +32,7 @@ pub(crate) struct AlertView {
     job_count: u64,
 }
 
-/// An alert with its episodes, decisions and jobs, newest first, at most 500 of each.
+/// An alert with its episodes, decisions and jobs, newest first, at most 500 of each, and with its story.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = AlertStory)]
 pub(crate) struct AlertStoryView {
@@ -40,6 +41,8 @@ pub(crate) struct AlertStoryView {
     episodes: Vec<EpisodeView>,
     decisions: Vec<StoredDecisionView>,
     jobs: Vec<JobView>,
+    /// All that happened, in the order of time: of what is listed here, and of the last 500 entries of the jobs' histories.
+    story: Vec<StoryEntryView>,
 }
 
 /// One stretch of an alert from its first `firing` to its `resolved`.
@@ -90,6 +93,7 @@ impl From<AlertSummary> for AlertView {
 impl From<AlertStory> for AlertStoryView {
     fn from(story: AlertStory) -> Self {
         Self {
+            story: story::story(&story),
             summary: story.summary.into(),
             episodes: story.episodes.into_iter().map(EpisodeView::from).collect(),
             decisions: story.decisions.into_iter().map(StoredDecisionView::from).collect(),

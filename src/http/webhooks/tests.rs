@@ -156,3 +156,34 @@ async fn a_webhook_is_counted() {
         assert_eq!(samples.get(name), Some(&"1"), "{name}");
     }
 }
+
+#[actix_web::test]
+async fn grafanas_webhook_is_told_from_alertmanagers() {
+    let gateway = Gateway::new();
+    let sent =
+        json!({ "version": "1", "orgId": 1, "state": "alerting", "alerts": [alert("f1", "firing")] }).to_string();
+    let answered = gateway.post("/webhooks/grafana", &sent).await;
+    assert_eq!(
+        (answered.status.as_u16(), &answered.json()["decisions"][0]["decision"]),
+        (202, &json!("queued"))
+    );
+    let uri = format!(
+        "/api/v1/notifications/{}",
+        answered.json()["notification"].as_str().unwrap()
+    );
+    assert_eq!(gateway.get(&uri).await.json()["sender"], "grafana");
+    let metrics = gateway.get("/metrics").await;
+    assert!(
+        metrics
+            .text()
+            .contains("healgate_notifications_total{sender=\"grafana\"} 1")
+    );
+    for (path, other) in [("/webhooks/grafana", "4"), ("/webhooks/alertmanager", "1")] {
+        let body = json!({ "version": other, "alerts": [] }).to_string();
+        let answered = gateway.post(path, &body).await;
+        assert_eq!(
+            (answered.status.as_u16(), &answered.json()["errors"][0]["field"]),
+            (400, &json!("version"))
+        );
+    }
+}

@@ -6,6 +6,7 @@ use proptest::prelude::{any, proptest};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::alert::{AlertStatus, Group};
 
 const MIXED: &[u8] = include_bytes!("../../../tests/fixtures/alertmanager/mixed_group.json");
 
@@ -99,20 +100,6 @@ fn version_4_and_newer_are_taken() {
             read(&json!({ "version": version, "alerts": [] })).is_ok(),
             "{version} was refused"
         );
-    }
-}
-
-#[test]
-fn escapes_in_the_receivers_name_are_removed() {
-    for (sent, meant) in [
-        (r"web\.hook", "web.hook"),
-        (r"a\\b", r"a\b"),
-        (r"team\(x\)\|y", "team(x)|y"),
-        (r"plain", "plain"),
-        (r"tail\", r"tail\"),
-        (r"no\escape", r"no\escape"),
-    ] {
-        assert_eq!(without_escapes(sent), meant);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::store::sqlite::insert::insert_jobs;
 use crate::store::sqlite::resolve::{resolve_jobs, settle_due};
 use crate::store::sqlite::rows::{database, ids, integer, to_json};
 use crate::store::sqlite::writer::{Scope, Write};
-use crate::store::sqlite::{breakers, held, ledger};
+use crate::store::sqlite::{breakers, heartbeats, held, ledger};
 use crate::store::{HeldBack, Received, StoreError};
 
 const INSERT_NOTIFICATION: &str = "
@@ -100,6 +100,7 @@ impl Write for Accept {
         // What is over by now must neither count nor be healed.
         settle_due(scope, now).await?;
         self.insert_notification(scope).await?;
+        heartbeats::hear(scope, &self.delivery).await?;
         let mut ledger = ledger::read(scope.connection, &self.delivery).await?;
         let verdict = decide(&self.delivery, &mut ledger);
         change_episodes(scope, now, &verdict.episodes, are_distinct(&self.delivery)).await?;

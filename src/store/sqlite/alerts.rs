@@ -4,16 +4,17 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use crate::domain::alert::Sender;
 use crate::domain::decision::DecisionKind;
-use crate::domain::ids::{Fingerprint, NotificationId};
+use crate::domain::ids::{Fingerprint, JobId, NotificationId};
+use crate::domain::job::Job;
 use crate::store::StoreError;
 use crate::store::read::{
     AlertStory, AlertSummary, Episode, JobFilter, NotificationDetail, NotificationSummary, Page, PageRequest,
-    StoredDecision,
+    StoredDecision, StoredEvent,
 };
 use crate::store::sqlite::jobs;
 use crate::store::sqlite::page::{after, cut};
 use crate::store::sqlite::rows::{
-    count, database, fingerprint, get, json, parsed, parsed_option, time, time_option, word,
+    count, database, fingerprint, get, ids, job_event, json, parsed, parsed_option, time, time_option, word,
 };
 
 /// How much of an alert's or a notification's story is told at once.
@@ -48,6 +49,14 @@ const LIST_EPISODES: &str = "
 const DECISIONS_OF_ALERT: &str = "
     -- decisions_of_alert
     SELECT * FROM decisions WHERE fingerprint = ?1 ORDER BY id DESC LIMIT ?2";
+
+const EVENTS_OF_JOBS: &str = "
+    -- events_of_jobs
+    SELECT job_events.*
+    FROM   json_each(?1) AS wanted
+    JOIN   job_events INDEXED BY job_events_of_job ON job_events.job = wanted.value
+    ORDER  BY job_events.id DESC
+    LIMIT  ?2";
 
 const DECISIONS_OF_NOTIFICATION: &str = "
     -- decisions_of_notification
@@ -139,12 +148,32 @@ pub(super) async fn find(pool: &SqlitePool, wanted: &Fingerprint) -> Result<Opti
         },
     )
     .await?;
+    let events = events(pool, &jobs.items).await?;
     Ok(Some(AlertStory {
         summary: summary(&row)?,
         episodes: episodes.iter().map(episode).collect::<Result<_, _>>()?,
         decisions: decisions.iter().map(decision).collect::<Result<_, _>>()?,
         jobs: jobs.items,
+        events,
     }))
+}
+
+async fn events(pool: &SqlitePool, jobs: &[Job]) -> Result<Vec<StoredEvent>, StoreError> {
+    let wanted: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+    let rows = sqlx::query(EVENTS_OF_JOBS)
+        .bind(ids(&wanted)?)
+        .bind(STORY)
+        .fetch_all(pool)
+        .await
+        .map_err(database)?;
+    rows.iter()
+        .map(|row| {
+            Ok(StoredEvent {
+                job: parsed(row, "job")?,
+                event: job_event(row)?,
+            })
+        })
+        .collect()
 }
 
 fn episode(row: &SqliteRow) -> Result<Episode, StoreError> {

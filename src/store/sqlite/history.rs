@@ -8,7 +8,7 @@ use crate::domain::job::JobEvent;
 use crate::store::StoreError;
 use crate::store::read::{LogHead, Page, PageRequest};
 use crate::store::sqlite::page::{after, cut};
-use crate::store::sqlite::rows::{attempt, count, database, get, integer, json, time};
+use crate::store::sqlite::rows::{attempt, count, database, get, integer, job_event, json};
 
 const FIND_ATTEMPT: &str = "
     -- find_attempt
@@ -82,14 +82,7 @@ pub(super) async fn events(pool: &SqlitePool, id: JobId, page: &PageRequest) -> 
 }
 
 fn numbered_event(row: &SqliteRow) -> Result<(i64, JobEvent), StoreError> {
-    let event = JobEvent {
-        at: time(row, "at")?,
-        event: get(row, "event")?,
-        by: get(row, "actor")?,
-        attempt: get(row, "attempt")?,
-        message: get(row, "message")?,
-    };
-    Ok((get(row, "id")?, event))
+    Ok((get(row, "id")?, job_event(row)?))
 }
 
 /// What Ansible did in an attempt, in the order of the results.

@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::domain::attempt::{Attempt, Outcome};
 use crate::domain::ids::{Fingerprint, JobId, Target};
-use crate::domain::job::{CancelRequest, Job, JobStatus, Reason, Trigger};
+use crate::domain::job::{CancelRequest, Job, JobEvent, JobStatus, Reason, Trigger};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 
@@ -183,6 +183,17 @@ pub(super) fn attempt(row: &SqliteRow) -> Result<Attempt, StoreError> {
         log_bytes: count(row, "log_bytes")?,
         log_truncated: get(row, "log_truncated")?,
         recap: json(row, "host_stats")?,
+    })
+}
+
+/// A row of `job_events`.
+pub(super) fn job_event(row: &SqliteRow) -> Result<JobEvent, StoreError> {
+    Ok(JobEvent {
+        at: time(row, "at")?,
+        event: get(row, "event")?,
+        by: get(row, "actor")?,
+        attempt: get(row, "attempt")?,
+        message: get(row, "message")?,
     })
 }
 

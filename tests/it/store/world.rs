@@ -381,7 +381,7 @@ pub(super) fn route(name: &str) -> Route {
     Route {
         name: name.to_owned(),
         matchers: Vec::new(),
-        playbook: "restart-container".to_owned(),
+        playbook: Some("restart-container".to_owned()),
         mode: Mode::Auto,
         goes_on: true,
         resolved_within: None,
@@ -396,6 +396,8 @@ pub(super) fn route(name: &str) -> Route {
         breaker: None,
         flap: None,
         at_once: None,
+        unless: Vec::new(),
+        heartbeat: None,
     }
 }
 

@@ -74,7 +74,7 @@ impl Gateway {
         Self {
             child,
             url,
-            client: Client::new(),
+            client: super::client(),
             log,
             token: None,
         }

@@ -4,3 +4,9 @@ pub(crate) mod alerts;
 pub(crate) mod folder;
 pub(crate) mod gateway;
 pub(crate) mod wait;
+
+/// An HTTP client.
+pub(crate) fn client() -> reqwest::Client {
+    healgate::tls::use_ring();
+    reqwest::Client::new()
+}

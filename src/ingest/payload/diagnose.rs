@@ -2,19 +2,23 @@
 
 use serde_json::{Map, Value};
 
-use super::{FieldError, end_of, version_error};
+use super::{Dialect, end_of};
 use crate::domain::ids::Fingerprint;
 use crate::domain::timestamp::Timestamp;
+use crate::ingest::FieldError;
 
 /// Every error, at least one. `refused` is what the quick reader said, if it said anything.
-pub(super) fn errors(bytes: &[u8], refused: Option<&serde_json::Error>) -> Vec<FieldError> {
+pub(super) fn errors(bytes: &[u8], dialect: &Dialect, refused: Option<&serde_json::Error>) -> Vec<FieldError> {
     let value = match serde_json::from_slice::<Value>(bytes) {
         Ok(value) => value,
         Err(error) => return vec![at("", format!("the body is not JSON: {error}"))],
     };
     let mut found = Found::default();
     match value {
-        Value::Object(payload) => found.payload(&payload),
+        Value::Object(payload) => {
+            found.version(dialect, payload.get("version"));
+            found.payload(&payload);
+        }
         other => found.push("", format!("must be a JSON object, not {}", kind(&other))),
     }
     if found.0.is_empty() {
@@ -33,7 +37,6 @@ impl Found {
     }
 
     fn payload(&mut self, payload: &Map<String, Value>) {
-        self.version(payload.get("version"));
         for name in ["groupKey", "receiver", "externalURL"] {
             self.optional_text(name, payload.get(name));
         }
@@ -56,12 +59,16 @@ impl Found {
         }
     }
 
-    fn version(&mut self, version: Option<&Value>) {
+    fn version(&mut self, dialect: &Dialect, version: Option<&Value>) {
         let error = match present(version) {
             None => None,
-            Some(Value::String(text)) => version_error(text),
-            Some(Value::Number(number)) => version_error(&number.to_string()),
-            Some(other) => Some(format!("must be a text such as \"4\", not {}", kind(other))),
+            Some(Value::String(text)) => dialect.version_error(text),
+            Some(Value::Number(number)) => dialect.version_error(&number.to_string()),
+            Some(other) => Some(format!(
+                "must be a text such as \"{}\", not {}",
+                dialect.version,
+                kind(other)
+            )),
         };
         if let Some(message) = error {
             self.push("version", message);

@@ -1,0 +1,115 @@
+//! Speaks to a gateway over HTTP, for commands that ask one. Never touches its database.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::tls;
+
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A gateway that can be asked.
+#[derive(Debug)]
+pub(super) struct Client {
+    /// Without a slash at its end.
+    url: String,
+    token: Option<String>,
+}
+
+impl Client {
+    /// The gateway that the environment names: `HEALGATE_URL`, and `HEALGATE_TOKEN` where it asks for one.
+    pub(super) fn named_by(environment: &BTreeMap<String, String>) -> Option<Self> {
+        let filled = |name: &str| {
+            environment
+                .get(name)
+                .map(|text| text.trim())
+                .filter(|text| !text.is_empty())
+        };
+        let url = filled("HEALGATE_URL")?.trim_end_matches('/').to_owned();
+        let token = filled("HEALGATE_TOKEN").map(str::to_owned);
+        Some(Self { url, token })
+    }
+
+    /// Posts a body and answers with the JSON that came back. The error is a sentence for people.
+    pub(super) fn post(&self, path: &str, body: Vec<u8>) -> Result<Value, String> {
+        let url = format!("{}{path}", self.url);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| format!("failed to start the runtime: {error}"))?;
+        let answer = runtime.block_on(self.send(&url, body));
+        let (status, text) = answer.map_err(|error| format!("failed to ask {url}: {}", chain(&error)))?;
+        let value = serde_json::from_str(&text);
+        match (status.is_success(), value) {
+            (true, Ok(value)) => Ok(value),
+            (true, Err(error)) => Err(format!("{url} answered with something that is not JSON: {error}")),
+            (false, value) => Err(format!("{url} answered {status}{}", detail(&value.unwrap_or_default()))),
+        }
+    }
+
+    async fn send(&self, url: &str, body: Vec<u8>) -> Result<(reqwest::StatusCode, String), reqwest::Error> {
+        tls::use_ring();
+        let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+        let mut request = client.post(url).header("Content-Type", "application/json").body(body);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await?;
+        Ok((answer.status(), answer.text().await?))
+    }
+}
+
+/// What a problem document says, one line for each thing that is wrong.
+fn detail(problem: &Value) -> String {
+    let mut text = problem["detail"]
+        .as_str()
+        .map_or_else(String::new, |detail| format!(": {detail}"));
+    for error in problem["errors"].as_array().into_iter().flatten() {
+        let (field, message) = (error["field"].as_str(), error["message"].as_str());
+        text.push_str(&format!(
+            "\n  {}: {}",
+            field.unwrap_or_default(),
+            message.unwrap_or_default()
+        ));
+    }
+    text
+}
+
+/// The error with its causes: the outermost one says little more than that there was one.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_environment_names_the_gateway() {
+        let named = |pairs: &[(&str, &str)]| {
+            let environment = pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            Client::named_by(&environment.collect()).map(|client| (client.url, client.token))
+        };
+        assert_eq!(named(&[]), None);
+        assert_eq!(named(&[("HEALGATE_URL", " ")]), None);
+        assert_eq!(named(&[("HEALGATE_TOKEN", "t")]), None);
+        let url = ("HEALGATE_URL", "http://localhost:8750/");
+        assert_eq!(named(&[url]), Some(("http://localhost:8750".to_owned(), None)));
+        let token = ("HEALGATE_TOKEN", "t\n");
+        assert_eq!(named(&[url, token]).unwrap().1.as_deref(), Some("t"));
+    }
+
+    #[test]
+    fn a_problem_is_told_with_all_that_is_wrong() {
+        let problem = json!({ "detail": "2 parts", "errors": [{ "field": "a", "message": "is missing" }] });
+        assert_eq!(detail(&problem), ": 2 parts\n  a: is missing");
+        assert_eq!(detail(&Value::Null), "");
+    }
+}

@@ -1,0 +1,171 @@
+//! `healgate explain`: what a payload would cause. Asks a gateway, or reads both files; does nothing of what it says.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+use crate::ansible::command::{self, Playbooks};
+use crate::cli::client::Client;
+use crate::cli::serve::catalogue::InForce;
+use crate::cli::table::{printable, table};
+use crate::cli::{ConfigArgs, check, environment, say};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Settings;
+use crate::http::api::explain::explain_offline;
+
+/// As for the webhook.
+const LARGEST: u64 = 32 << 20;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A payload as Alertmanager or Grafana posts it; `-` for standard input
+    #[arg(value_name = "FILE|-")]
+    file: PathBuf,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Table,
+    /// As POST /api/v1/explain answers
+    Json,
+}
+
+/// Prints the explanation. 1: it could not be made; standard error says why.
+pub(super) fn run(args: &Args) -> ExitCode {
+    let explained = read(&args.file).and_then(|body| match Client::named_by(&environment()) {
+        Some(gateway) => gateway.post("/api/v1/explain", body),
+        None => offline(&args.config, &body),
+    });
+    match explained {
+        Ok(explanation) => {
+            say::line(&match args.output {
+                Output::Table => describe(&explanation),
+                Output::Json => format!("{explanation:#}"),
+            });
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            say::error(&problem);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, String> {
+    let source: io::Result<Box<dyn Read>> = if file == Path::new("-") {
+        Ok(Box::new(io::stdin().lock()))
+    } else {
+        File::open(file).map(|file| Box::new(file) as Box<dyn Read>)
+    };
+    let mut body = Vec::new();
+    source
+        .and_then(|source| source.take(LARGEST + 1).read_to_end(&mut body))
+        .map_err(|error| format!("failed to read {}: {error}", file.display()))?;
+    if body.len() as u64 > LARGEST {
+        return Err(format!("{} is larger than a webhook may be (32 MiB)", file.display()));
+    }
+    Ok(body)
+}
+
+fn offline(config: &ConfigArgs, body: &[u8]) -> Result<Value, String> {
+    let (settings, catalog) = check::load(config).map_err(|diagnostics| diagnostics.to_string())?;
+    let playbooks = playbooks(&settings);
+    let argv = Arc::new(move |parameters: &_| command::argv(&playbooks, parameters, None));
+    let in_force = InForce::new(catalog, argv);
+    let explanation = explain_offline(&in_force, body, SystemClock.now()).map_err(|invalid| {
+        let lines = invalid
+            .errors
+            .iter()
+            .map(|error| format!("\n  {}: {}", error.field, error.message));
+        format!("this is no webhook's payload:{}", lines.collect::<String>())
+    })?;
+    serde_json::to_value(&explanation).map_err(|error| format!("failed to write JSON: {error}"))
+}
+
+/// As `serve` would run them; the plugin's place is in no command line.
+fn playbooks(settings: &Settings) -> Playbooks {
+    Playbooks {
+        command: settings.ansible.command.display().to_string(),
+        config_file: settings.ansible.config_file.clone(),
+        base: settings.base.clone(),
+        plugins: PathBuf::new(),
+    }
+}
+
+/// For each alert a table of the routes, and below it what would be run.
+fn describe(explanation: &Value) -> String {
+    let alerts = items(explanation, "items").iter().map(describe_alert);
+    let text = alerts.collect::<Vec<_>>().join("\n");
+    if text.is_empty() {
+        return "the payload has no alerts".to_owned();
+    }
+    text.trim_end().to_owned()
+}
+
+fn describe_alert(alert: &Value) -> String {
+    let routes = items(alert, "routes");
+    let rows: Vec<Vec<String>> = routes.iter().map(row).collect();
+    let head = ["ROUTE", "MATCHED", "DECISION", "PLAYBOOK", "TARGET", "REASON"];
+    let runs: String = routes.iter().map(what_runs).collect();
+    let (name, fingerprint) = (text(alert, "alertname"), text(alert, "fingerprint"));
+    let title = format!("{} ({})", printable(&name), printable(&fingerprint));
+    if routes.is_empty() {
+        return format!("{title}\nno routes\n");
+    }
+    format!("{title}\n{}{runs}", table(&head, &rows))
+}
+
+fn row(route: &Value) -> Vec<String> {
+    let matched = if route["matched"] == true { "yes" } else { "no" };
+    vec![
+        text(route, "route"),
+        matched.to_owned(),
+        text(route, "decision"),
+        text(route, "playbook"),
+        text(route, "target"),
+        text(route, "reason"),
+    ]
+}
+
+/// The command line and the variables, where there are any.
+fn what_runs(route: &Value) -> String {
+    let argv = items(route, "argv");
+    if argv.is_empty() {
+        return String::new();
+    }
+    let words: Vec<String> = argv
+        .iter()
+        .map(|word| quoted(word.as_str().unwrap_or_default()))
+        .collect();
+    let (route_name, vars) = (printable(&text(route, "route")), printable(&route["vars"].to_string()));
+    format!("  {route_name} would run: {}\n  with: {vars}\n", words.join(" "))
+}
+
+/// As a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=@:,+%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", printable(word).replace('\'', "'\\''"))
+}
+
+fn items<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    value[name].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A member as text; a dash where there is none.
+fn text(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap_or("-").to_owned()
+}
