@@ -20,7 +20,7 @@ pub use scope::Scope;
 
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Findings, Mark};
 use crate::config::fields::{Fields, Keys, Slot};
-use crate::config::{Settings, yaml};
+use crate::config::{Notifier, Settings, yaml};
 use crate::domain::route::Route;
 use crate::domain::rules::Fleet;
 
@@ -41,6 +41,8 @@ pub struct Defaults {
     pub base: PathBuf,
     /// For playbooks that name none.
     pub inventory: String,
+    /// Whom routes may tell; `None` where the settings could not be read.
+    pub notifiers: Option<Vec<String>>,
 }
 
 impl From<&Settings> for Defaults {
@@ -48,6 +50,7 @@ impl From<&Settings> for Defaults {
         Self {
             base: settings.base.clone(),
             inventory: settings.ansible.inventory.clone(),
+            notifiers: Some(names(&settings.notifiers)),
         }
     }
 }
@@ -117,7 +120,7 @@ impl Catalog {
             }
         }
         Some(Self {
-            routes: read_routes(&fields, &names),
+            routes: read_routes(&fields, &names, defaults),
             fleet: rules::fleet(&fields),
             playbooks,
             warnings: Vec::new(),
@@ -125,10 +128,14 @@ impl Catalog {
     }
 }
 
-fn read_routes(fields: &Fields<'_>, playbooks: &[&str]) -> Vec<Route> {
+fn names(notifiers: &[Notifier]) -> Vec<String> {
+    notifiers.iter().map(|notifier| notifier.name.clone()).collect()
+}
+
+fn read_routes(fields: &Fields<'_>, playbooks: &[&str], defaults: &Defaults) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     for slot in fields.get("routes").map_or_else(Vec::new, |slot| slot.items()) {
-        let Some(route) = route::read(&slot, playbooks) else {
+        let Some(route) = route::read(&slot, playbooks, defaults.notifiers.as_deref()) else {
             continue;
         };
         let twin = routes

@@ -3,6 +3,7 @@
 mod check;
 mod client;
 mod explain;
+mod notify;
 mod run_guard;
 mod run_host;
 mod say;
@@ -35,6 +36,9 @@ enum Command {
     /// With HEALGATE_URL (and HEALGATE_TOKEN) set, the gateway there is asked, which knows what has happened so far.
     /// Otherwise both files are read, and it is as if nothing had happened yet.
     Explain(explain::Args),
+    /// Try notifiers
+    #[command(subcommand)]
+    Notify(notify::Command),
     /// Make access tokens
     #[command(subcommand)]
     Token(token::Command),
@@ -60,10 +64,16 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Notify(command) => notify::run(&command),
         Command::Token(command) => token::run(&command),
         Command::RunHost(args) => run_host::run(&args),
         Command::RunGuard(args) => run_guard::run(&args),
     }
+}
+
+/// How this machine calls itself.
+fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// The process's environment, read once here. Names and values that are not text are left out: nothing of ours can be

@@ -21,7 +21,7 @@ pub(crate) use auth::check_token_name;
 pub use auth::{Auth, GrafanaSignature, Role, Token};
 pub use database::Database;
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
-pub use notifiers::{Channel, Notifier};
+pub use notifiers::{Channel, Email, Encryption, Login, Notifier, Rate, Secret, Slack, Webhook};
 pub use retention::Retention;
 pub use server::Server;
 pub use worker::{OnShutdown, Worker};
@@ -124,7 +124,7 @@ impl Settings {
             retention: Retention::read(&section(&fields, "retention", &retention::KEYS)),
             notifiers: fields
                 .get("notifiers")
-                .map_or_else(Vec::new, |slot| notifiers::read(&slot)),
+                .map_or_else(Vec::new, |slot| notifiers::read(&slot, &base)),
             server,
             auth,
             base,

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod job;
 pub mod limit;
 pub mod matcher;
+pub mod notify;
 pub mod parameters;
 pub mod pause;
 pub mod policy;

@@ -8,13 +8,14 @@ pub mod problem;
 pub mod server;
 pub mod signature;
 
+pub(crate) mod views;
+
 mod input;
 mod loopback;
-mod views;
 mod webhooks;
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 
 pub use app::App;
 pub use server::serve;

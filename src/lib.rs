@@ -10,6 +10,7 @@ pub mod domain;
 pub mod http;
 pub mod ingest;
 pub mod live;
+pub mod notify;
 pub mod remediations;
 pub mod shutdown;
 mod stamp;

@@ -15,6 +15,7 @@ pub struct Live {
     stops: Mutex<HashMap<JobId, Arc<Asked>>>,
     queue: Notify,
     held: Notify,
+    outbox: watch::Sender<()>,
 }
 
 /// Waits for the changes of one job.
@@ -80,6 +81,16 @@ impl Live {
     /// Waits for `held_changed`; one that came since the last call counts. For whoever decides again alone.
     pub async fn held_to_change(&self) {
         self.held.notified().await;
+    }
+
+    /// There are new messages to people.
+    pub fn outbox_grew(&self) {
+        self.outbox.send_replace(());
+    }
+
+    /// Registers somebody who sends them. Register first, read the store then.
+    pub fn watch_outbox(&self) -> watch::Receiver<()> {
+        self.outbox.subscribe()
     }
 
     /// Asks the run of that job to stop, if one is under way in this process.

@@ -2,6 +2,7 @@
 
 pub mod brakes;
 pub mod observe;
+pub mod outbox;
 pub mod read;
 pub mod sqlite;
 

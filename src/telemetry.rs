@@ -34,11 +34,12 @@ const SLOW: &[f64] = &[
 
 /// The families whose samples end in `_total`: the library names the family without it, as OpenMetrics does, the
 /// older text format names it with it.
-const COUNTERS: [&str; 4] = [
+const COUNTERS: [&str; 5] = [
     "healgate_notifications",
     "healgate_alert_decisions",
     "healgate_jobs_finished",
     "healgate_runs_started",
+    "healgate_notifier_messages",
 ];
 
 /// The content type of what [`Metrics::encode`] gives.
@@ -74,6 +75,7 @@ struct Inner {
     time_to_heal: Family<RouteLabel, Histogram, Buckets>,
     worker_slots: Family<StateLabel, Gauge<u64, AtomicU64>>,
     runs_started: Family<StartLabel, Counter>,
+    messages: Family<MessageLabels, Counter>,
     warm_interpreters: Gauge<u64, AtomicU64>,
     warm_memory: Gauge<u64, AtomicU64>,
     warm_usage: OnceLock<WarmUsage>,
@@ -130,6 +132,13 @@ struct StartLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MessageLabels {
+    notifier: String,
+    event: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct VersionLabel {
     version: &'static str,
 }
@@ -164,6 +173,7 @@ impl Metrics {
             time_to_heal: Family::new_with_constructor(Buckets(SLOW)),
             worker_slots: Family::default(),
             runs_started: Family::default(),
+            messages: Family::default(),
             warm_interpreters: Gauge::default(),
             warm_memory: Gauge::default(),
             warm_usage: OnceLock::new(),
@@ -254,6 +264,16 @@ impl Metrics {
         self.inner.runs_started.get_or_create(&StartLabel { start }).inc();
     }
 
+    /// What came of a try to send a message: `sent`, `retried`, `failed` or `dropped`.
+    pub fn message(&self, notifier: &str, event: &str, result: &'static str) {
+        let labels = MessageLabels {
+            notifier: notifier.to_owned(),
+            event: event.to_owned(),
+            result,
+        };
+        self.inner.messages.get_or_create(&labels).inc();
+    }
+
     /// Has warm interpreters looked at whenever the metrics are read: how many, and their bytes of memory. Once.
     pub fn watch_warm(&self, read: impl Fn() -> (u64, u64) + Send + Sync + 'static) {
         let _already_watched = self.inner.warm_usage.set(WarmUsage(Box::new(read)));
@@ -340,6 +360,8 @@ impl Inner {
         registry.register("healgate_time_to_heal_seconds", help, self.time_to_heal.clone());
         registry.register("healgate_worker_slots", "Slots by state", self.worker_slots.clone());
         registry.register("healgate_runs_started", "Runs started", self.runs_started.clone());
+        let help = "Tries to send messages to notifiers";
+        registry.register("healgate_notifier_messages", help, self.messages.clone());
         let help = "Warm interpreters";
         registry.register("healgate_warm_interpreters", help, self.warm_interpreters.clone());
         let help = "Resident memory of warm interpreters";
@@ -415,6 +437,7 @@ mod tests {
         metrics.webhook_duration(Duration::from_millis(4));
         metrics.store_commit(Duration::from_millis(1));
         metrics.run_started(true);
+        metrics.message("ops", "failed", "sent");
         metrics.watch_warm(|| (2, 119_000_000));
         let pulse = Pulse {
             route: "watchdog".to_owned(),

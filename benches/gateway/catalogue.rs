@@ -26,6 +26,7 @@ impl Loaded {
         let defaults = Defaults {
             base: folder.to_path_buf(),
             inventory: "hosts.yml".to_owned(),
+            notifiers: None,
         };
         let catalog =
             Catalog::load(&folder.join("remediations.yml"), &defaults).map_err(failed("load the catalogue"))?;

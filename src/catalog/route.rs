@@ -5,6 +5,7 @@ use crate::config::fields::{Fields, Keys, Slot, did_you_mean};
 use crate::config::yaml::Kind;
 use crate::domain::heartbeat::Heartbeat;
 use crate::domain::matcher::Matcher;
+use crate::domain::notify::{Notify, NotifyEvent};
 use crate::domain::route::{Mode, OnResolved, Route};
 use crate::domain::span::Span;
 
@@ -52,23 +53,12 @@ const MODES: [(&str, Mode); 3] = [
     ("observe", Mode::Observe),
 ];
 const CANCELS: [(&str, bool); 2] = [("ignore", false), ("cancel", true)];
-const EVENTS: [(&str, ()); 9] = [
-    ("failed", ()),
-    ("not_healed", ()),
-    ("exhausted", ()),
-    ("healed", ()),
-    ("awaiting_approval", ()),
-    ("lost", ()),
-    ("breaker_opened", ()),
-    ("storm", ()),
-    ("heartbeat_missed", ()),
-];
 
 const DEFAULT_EXPIRES: Span = Span::from_secs(3600);
-const NOT_YET: &str = "is read but not yet in force in this version";
 
-/// Reads a route; `playbooks` are the names that it may use. `None` after an error.
-pub(super) fn read(slot: &Slot<'_>, playbooks: &[&str]) -> Option<Route> {
+/// Reads a route; `playbooks` are the names that it may use, `notifiers` those that it may tell, if they are known.
+/// `None` after an error.
+pub(super) fn read(slot: &Slot<'_>, playbooks: &[&str], notifiers: Option<&[String]>) -> Option<Route> {
     let fields = slot.fields(&KEYS)?;
     let name = fields.require("name").and_then(|slot| slot.text());
     let matchers = fields.require("matchers").and_then(|slot| matchers(&slot));
@@ -79,9 +69,6 @@ pub(super) fn read(slot: &Slot<'_>, playbooks: &[&str]) -> Option<Route> {
         None => fields.require("playbook"),
     };
     let playbook = playbook.and_then(|slot| known_playbook(&slot, playbooks));
-    if let Some(slot) = fields.get("notify") {
-        check_notify(&slot);
-    }
     let verify = fields.get("verify").and_then(|slot| slot.fields(&VERIFY));
     let resolved_within = verify.and_then(|fields| fields.require("resolved_within"));
     let on_resolved = fields.get("on_resolved");
@@ -105,6 +92,7 @@ pub(super) fn read(slot: &Slot<'_>, playbooks: &[&str]) -> Option<Route> {
         at_once: rules::at_once(&fields),
         unless: fields.get("unless").map_or_else(Vec::new, |slot| unless(&slot)),
         heartbeat: heartbeat.and_then(|slot| read_heartbeat(&slot)),
+        notify: fields.get("notify").and_then(|slot| notify(&slot, notifiers)),
     })
 }
 
@@ -177,13 +165,51 @@ fn on_resolved(slot: &Slot<'_>, playbooks: &[&str]) -> OnResolved {
     }
 }
 
-fn check_notify(slot: &Slot<'_>) {
-    let Some(fields) = slot.fields(&NOTIFY) else { return };
-    if let Some(to) = fields.require("to") {
-        let _names = to.texts();
+fn notify(slot: &Slot<'_>, notifiers: Option<&[String]>) -> Option<Notify> {
+    let fields = slot.fields(&NOTIFY)?;
+    let to = fields.require("to").map(|slot| recipients(&slot, notifiers));
+    let events = match fields.get("events") {
+        Some(slot) => distinct(slot.items().iter().filter_map(event).collect()),
+        None => NotifyEvent::DEFAULT.to_vec(),
+    };
+    Some(Notify { to: to?, events })
+}
+
+fn recipients(slot: &Slot<'_>, notifiers: Option<&[String]>) -> Vec<String> {
+    let items = slot.items();
+    if items.is_empty() && matches!(slot.node.kind, Kind::Sequence(_)) {
+        slot.error("is empty: it must name at least one notifier");
     }
-    for event in fields.get("events").map_or_else(Vec::new, |slot| slot.items()) {
-        let _known = event.word(&EVENTS);
+    let names = items.iter().filter_map(|item| recipient(item, notifiers));
+    distinct(names.collect())
+}
+
+fn recipient(slot: &Slot<'_>, notifiers: Option<&[String]>) -> Option<String> {
+    let name = slot.text()?;
+    if let Some(known) = notifiers
+        && !known.iter().any(|notifier| notifier == name)
+    {
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let hint = did_you_mean(name, &known);
+        slot.error(&format!(
+            "names the notifier {name:?}, which is not under `notifiers` in healgate.yml{hint}"
+        ));
     }
-    slot.warn(NOT_YET);
+    Some(name.to_owned())
+}
+
+fn event(slot: &Slot<'_>) -> Option<NotifyEvent> {
+    let words: Vec<(&str, NotifyEvent)> = NotifyEvent::ALL.iter().map(|event| (event.as_str(), *event)).collect();
+    slot.word(&words)
+}
+
+/// Each once, in order.
+fn distinct<T: PartialEq>(all: Vec<T>) -> Vec<T> {
+    let mut distinct = Vec::with_capacity(all.len());
+    for one in all {
+        if !distinct.contains(&one) {
+            distinct.push(one);
+        }
+    }
+    distinct
 }

@@ -30,6 +30,7 @@ impl Project {
         let defaults = Defaults {
             base: self.0.path().to_owned(),
             inventory: "hosts.yml".to_owned(),
+            notifiers: Some(vec!["ops".to_owned(), "pager".to_owned()]),
         };
         Catalog::load(&file, &defaults)
     }

@@ -65,7 +65,12 @@ fn beside(config: &Path) -> Option<(PathBuf, Defaults)> {
     let file = config.parent()?.join("remediations.yml");
     // The inventory is a setting, and the settings could not be read: any will do.
     let inventory = "localhost,".to_owned();
-    file.is_file().then_some((file, Defaults { base, inventory }))
+    let defaults = Defaults {
+        base,
+        inventory,
+        notifiers: None,
+    };
+    file.is_file().then_some((file, defaults))
 }
 
 /// A sentence if there is no such program; only a warning, as a check may run where Ansible is not installed.
@@ -137,6 +142,29 @@ mod tests {
       playbooks: {p: {path: gone.yml}}
                             ^
     "#);
+    }
+
+    #[test]
+    fn routes_tell_notifiers_that_healgate_yml_has() {
+        let remediations =
+            "playbooks: {p: {path: play.yml}}\nroutes: [{name: r, matchers: [a=b], playbook: p, notify: {to: [ops]}}]";
+        let settings = |more: &str| format!("ansible: {{inventory: hosts.yml}}\n{more}");
+        let (_folder, config) = project(
+            &settings("notifiers: [{name: ops, slack: {url: 'https://x'}}]"),
+            remediations,
+        );
+        let (_, catalog) = load_with(&config, &[]).unwrap();
+        assert_eq!(catalog.routes()[0].notify.as_ref().unwrap().to, ["ops"]);
+        let (_folder, config) = project(&settings(""), remediations);
+        let errors = load_with(&config, &[]).unwrap_err().to_string();
+        assert!(
+            errors.contains("names the notifier \"ops\", which is not under `notifiers`"),
+            "{errors}"
+        );
+        // Settings that cannot be read say nothing about notifiers.
+        let (_folder, config) = project("servr: {}", remediations);
+        let errors = load_with(&config, &[]).unwrap_err().to_string();
+        assert!(!errors.contains("notifier \"ops\""), "{errors}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::ansible::{self, Ansible};
 use crate::catalog::{self, Catalog};
 use crate::cli::serve::catalogue::{LiveCatalogue, Source};
 use crate::cli::serve::observe::Announce;
-use crate::cli::{ConfigArgs, check, environment, say};
+use crate::cli::{ConfigArgs, check, environment, hostname, say};
 use crate::clock::{Ids, SystemClock};
 use crate::config::{self, Settings};
 use crate::domain::pause::Scope;
@@ -27,6 +27,7 @@ use crate::http::auth::Access;
 use crate::http::signature::Signature;
 use crate::http::{self, App};
 use crate::live::Live;
+use crate::notify::{self, Post, Sender};
 use crate::remediations::Catalogue;
 use crate::shutdown::{Ending, Signals};
 use crate::store::sqlite::SqliteStore;
@@ -105,6 +106,7 @@ struct Gateway {
     listener: TcpListener,
     catalogue: Arc<LiveCatalogue>,
     tools: Tools,
+    post: notify::Tools,
     systemd: Arc<Systemd>,
 }
 
@@ -131,8 +133,17 @@ impl Gateway {
             let usage = warm.warm_usage();
             (usage.interpreters, usage.memory)
         });
+        let store = Arc::new(store);
+        let post = notify::Tools {
+            store: Arc::<SqliteStore>::clone(&store),
+            outbox: Arc::<SqliteStore>::clone(&store),
+            live: Arc::clone(&live),
+            clock: Arc::new(SystemClock),
+            metrics: metrics.clone(),
+            external_url: settings.server.external_url.clone(),
+        };
         let tools = Tools {
-            store: Arc::new(store),
+            store,
             ansible,
             live,
             clock: Arc::new(SystemClock),
@@ -150,6 +161,7 @@ impl Gateway {
             listener,
             catalogue,
             tools,
+            post,
             systemd: Arc::new(systemd),
         })
     }
@@ -185,8 +197,11 @@ impl Gateway {
         let again = tokio::spawn(again.run());
         // After what an earlier process left: that is more urgent, and both take the machine's time.
         self.catalogue.warm_up();
+        let post = Post::start(&self.post, senders(&self.settings));
         pool.run().await;
         again.await.map_err(failed("decide again about what is held back"))?;
+        // What the last runs have to tell is told as far as there is time; the rest by the next start.
+        post.end(&self.ending.hurry).await;
         stop(&handle, &self.ending).await;
         server.await.map_err(failed("serve"))?.map_err(failed("serve"))
     }
@@ -230,6 +245,11 @@ fn shutdown(settings: &Settings, ending: &Ending) -> Shutdown {
             config::OnShutdown::Stop => OnShutdown::Stop,
         },
     }
+}
+
+fn senders(settings: &Settings) -> Vec<Sender> {
+    let notifiers = settings.notifiers.iter().cloned();
+    notifiers.map(|notifier| Sender::new(notifier, &hostname())).collect()
 }
 
 async fn announce_end(systemd: Arc<Systemd>, shutdown: Shutdown) {
@@ -339,6 +359,5 @@ fn private_folder(path: &Path) -> std::io::Result<()> {
 
 /// How this process names itself in attempts.
 fn worker_name() -> String {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    format!("{host}/{}", std::process::id())
+    format!("{}/{}", hostname(), std::process::id())
 }

@@ -1,10 +1,19 @@
-//! The section `notifiers`: whom to tell. Only checked so far; nothing is sent.
+//! The section `notifiers`: whom to tell, and by which way. Reads no secret: their files are read when they are needed.
+
+mod email;
+mod secret;
+
+use std::path::{Path, PathBuf};
+
+pub use email::{Email, Encryption, Login};
+pub use secret::Secret;
 
 use crate::config::fields::{Fields, Keys, Slot};
+use crate::domain::span::Span;
 
-const KEYS: Keys = Keys::of(&["name", "slack", "webhook", "email"]);
-const SLACK: Keys = Keys::of(&["url", "url_file", "channel"]);
-const WEBHOOK: Keys = Keys::of(&["url", "url_file", "secret", "secret_file"]);
+const KEYS: Keys = Keys::of(&["name", "slack", "webhook", "email", "rate", "template"]);
+const SLACK: Keys = Keys::of(&["url", "url_file", "channel", "ca_file"]);
+const WEBHOOK: Keys = Keys::of(&["url", "url_file", "secret", "secret_file", "ca_file"]);
 
 /// Someone to tell about jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,59 +21,159 @@ pub struct Notifier {
     /// What a route's `notify.to` names.
     pub name: String,
     pub channel: Channel,
+    pub rate: Rate,
+    /// A template for the text, instead of the built-in one.
+    pub template: Option<PathBuf>,
 }
 
 /// By which way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Channel {
-    Slack,
-    Webhook,
-    Email,
+    Slack(Slack),
+    Webhook(Webhook),
+    Email(Email),
 }
 
-pub(super) fn read(slot: &Slot<'_>) -> Vec<Notifier> {
+/// An incoming webhook of Slack, or of a chat that takes the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slack {
+    /// Whoever knows it can post.
+    pub url: Secret,
+    /// Another channel than that of the webhook; only old webhooks follow it.
+    pub channel: Option<String>,
+    /// Certificates to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A program that takes JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    pub url: Secret,
+    /// With which the requests are signed.
+    pub secret: Option<Secret>,
+    /// Certificates to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How many messages in which time, at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    pub messages: u32,
+    pub within: Span,
+}
+
+impl Default for Rate {
+    /// Slack takes about one message in a second, and nobody reads more than this.
+    fn default() -> Self {
+        Self {
+            messages: 30,
+            within: Span::from_secs(60),
+        }
+    }
+}
+
+/// Relative paths begin at `base`.
+pub(super) fn read(slot: &Slot<'_>, base: &Path) -> Vec<Notifier> {
     let mut notifiers: Vec<Notifier> = Vec::new();
     for item in slot.items() {
-        let Some(notifier) = read_one(&item) else { continue };
+        let Some(notifier) = read_one(&item, base) else {
+            continue;
+        };
         if notifiers.iter().any(|other| other.name == notifier.name) {
             item.error(&format!("has the name {:?}, which another notifier has", notifier.name));
         }
         notifiers.push(notifier);
     }
-    if !notifiers.is_empty() {
-        slot.warn("are read but not yet in force in this version");
-    }
     notifiers
 }
 
-fn read_one(slot: &Slot<'_>) -> Option<Notifier> {
+fn read_one(slot: &Slot<'_>, base: &Path) -> Option<Notifier> {
     let fields = slot.fields(&KEYS)?;
-    let name = fields.require("name").and_then(|slot| slot.text().map(str::to_owned));
-    let channels = [
-        ("slack", Channel::Slack),
-        ("webhook", Channel::Webhook),
-        ("email", Channel::Email),
-    ];
-    let mut found = channels
+    let name = fields.require("name").and_then(|slot| name(&slot));
+    let rate = fields.get("rate").and_then(|slot| rate(&slot)).unwrap_or_default();
+    let template = existing_file(&fields, "template", base);
+    let mut ways = ["slack", "webhook", "email"]
         .into_iter()
-        .filter_map(|(key, channel)| Some((fields.get(key)?, channel)));
-    let (Some((value, channel)), None) = (found.next(), found.next()) else {
+        .filter_map(|key| Some((key, fields.get(key)?)));
+    let (Some((key, value)), None) = (ways.next(), ways.next()) else {
         slot.error("must have exactly one of slack, webhook, email");
         return None;
     };
-    match channel {
-        Channel::Slack => require_url(&value.fields(&SLACK)?),
-        Channel::Webhook => require_url(&value.fields(&WEBHOOK)?),
-        // What an e-mail needs is not settled before it can be sent.
-        Channel::Email => drop(value.named()),
-    }
-    Some(Notifier { name: name?, channel })
+    let channel = match key {
+        "slack" => slack(&value.fields(&SLACK)?, base).map(Channel::Slack),
+        "webhook" => webhook(&value.fields(&WEBHOOK)?, base).map(Channel::Webhook),
+        _ => Email::read(&value, base).map(Channel::Email),
+    };
+    Some(Notifier {
+        name: name?,
+        channel: channel?,
+        rate,
+        template,
+    })
 }
 
-fn require_url(fields: &Fields<'_>) {
-    match (fields.get("url"), fields.get("url_file")) {
-        (Some(slot), None) | (None, Some(slot)) => drop(slot.text()),
-        (Some(_), Some(slot)) => slot.error("stands beside `url`; only one of them can be in force"),
-        (None, None) => drop(fields.require("url")),
+fn name(slot: &Slot<'_>) -> Option<String> {
+    let name = slot.text()?;
+    if name.contains(char::is_control) {
+        slot.error("must not have control characters");
+        return None;
     }
+    Some(name.to_owned())
+}
+
+fn slack(fields: &Fields<'_>, base: &Path) -> Option<Slack> {
+    let url = url(fields, base);
+    Some(Slack {
+        channel: fields.text("channel"),
+        ca_file: existing_file(fields, "ca_file", base),
+        url: url?,
+    })
+}
+
+fn webhook(fields: &Fields<'_>, base: &Path) -> Option<Webhook> {
+    let url = url(fields, base);
+    Some(Webhook {
+        secret: Secret::read(fields, "secret", base),
+        ca_file: existing_file(fields, "ca_file", base),
+        url: url?,
+    })
+}
+
+/// Never repeats what it refuses: the URL may be the secret itself.
+fn url(fields: &Fields<'_>, base: &Path) -> Option<Secret> {
+    let url = Secret::require(fields, "url", base)?;
+    if let (Secret::Inline(text), Some(slot)) = (&url, fields.get("url"))
+        && !["http://", "https://"].iter().any(|scheme| text.starts_with(scheme))
+    {
+        slot.error("must be a URL that begins with https:// or http://");
+        return None;
+    }
+    Some(url)
+}
+
+/// `30 per 1m`.
+fn rate(slot: &Slot<'_>) -> Option<Rate> {
+    let text = slot.raw("a rate such as 30 per 1m")?;
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let rate = match words[..] {
+        [messages, "per", within] => messages.parse().ok().zip(within.parse().ok()),
+        _ => None,
+    };
+    let rate = rate.filter(|(messages, within)| *messages > 0 && *within != Span::default());
+    if rate.is_none() {
+        slot.error(&format!(
+            "must be a number of messages per duration, such as 30 per 1m, not {text:?}"
+        ));
+    }
+    rate.map(|(messages, within)| Rate { messages, within })
+}
+
+/// A file that is no secret, and so is there when the settings are read.
+fn existing_file(fields: &Fields<'_>, key: &str, base: &Path) -> Option<PathBuf> {
+    let slot = fields.get(key)?;
+    let path = base.join(slot.text()?);
+    if !path.is_file() {
+        slot.error(&format!("names a file that does not exist: {}", path.display()));
+    }
+    Some(path)
 }

@@ -75,9 +75,17 @@ fn the_example_of_the_contract_is_read() {
     assert_eq!(settings.ansible.config_file, Some(settings.base.join("ansible.cfg")));
     assert_eq!(settings.worker.on_shutdown, OnShutdown::Stop);
     assert_eq!(hex::encode(settings.auth.tokens[0].sha256), HASH);
-    assert_eq!(settings.notifiers[0].channel, Channel::Slack);
+    let slack = Slack {
+        url: Secret::File("/run/secrets/slack".into()),
+        channel: None,
+        ca_file: None,
+    };
+    assert_eq!(settings.notifiers[0].channel, Channel::Slack(slack));
     let warnings: Vec<&str> = settings.warnings.iter().map(|w| w.message.as_str()).collect();
-    assert_eq!(warnings, ["`notifiers` are read but not yet in force in this version"]);
+    assert_eq!(
+        warnings,
+        ["`notifiers[0].slack.url_file` names a file that does not exist yet: /run/secrets/slack"]
+    );
 }
 
 #[test]
@@ -301,41 +309,124 @@ fn database_urls_are_paths_of_sqlite_files() {
 #[test]
 fn notifiers_are_checked() {
     insta::assert_snapshot!(errors(
-        "notifiers:\n  - {name: a, slack: {url: x}, email: {}}\n  - {slack: {url: x, url_file: y}}\n\
-         \x20 - {name: c, webhook: {secret: x, tokn: y}}\n  - {name: c, email: {to: x}}\n  - {name: c, email: {to: x}}\n"
+        "notifiers:\n  - {name: a, slack: {url: x}, email: {}}\n  - {slack: {url: https://x, url_file: y}}\n\
+         \x20 - {name: c, webhook: {secret: x, tokn: y}}\n  - {name: c, slack: {url: https://x}, rate: 0 per 1m}\n\
+         \x20 - {name: c, webhook: {url: ftp://secret, ca_file: gone.pem}, template: gone.txt}\n"
     ), @r#"
-    healgate.yml:2:3: warning: `notifiers` are read but not yet in force in this version
-        - {name: a, slack: {url: x}, email: {}}
-        ^
-
     healgate.yml:2:5: `notifiers[0]` must have exactly one of slack, webhook, email
         - {name: a, slack: {url: x}, email: {}}
           ^
 
     healgate.yml:3:5: `notifiers[1].name` is missing
-        - {slack: {url: x, url_file: y}}
+        - {slack: {url: https://x, url_file: y}}
           ^
 
-    healgate.yml:3:32: `notifiers[1].slack.url_file` stands beside `url`; only one of them can be in force
-        - {slack: {url: x, url_file: y}}
-                                     ^
+    healgate.yml:3:40: `notifiers[1].slack.url_file` stands beside `url`; only one of them can be in force
+        - {slack: {url: https://x, url_file: y}}
+                                             ^
 
     healgate.yml:4:24: `notifiers[2].webhook.url` is missing
         - {name: c, webhook: {secret: x, tokn: y}}
                              ^
 
-    healgate.yml:4:36: unknown key `notifiers[2].webhook.tokn`; allowed here: url, url_file, secret, secret_file
+    healgate.yml:4:36: unknown key `notifiers[2].webhook.tokn`; allowed here: url, url_file, secret, secret_file, ca_file
         - {name: c, webhook: {secret: x, tokn: y}}
                                          ^
 
-    healgate.yml:5:5: `notifiers[3]` has the name "c", which another notifier has
-        - {name: c, email: {to: x}}
-          ^
+    healgate.yml:5:46: `notifiers[3].rate` must be a number of messages per duration, such as 30 per 1m, not "0 per 1m"
+        - {name: c, slack: {url: https://x}, rate: 0 per 1m}
+                                                   ^
 
-    healgate.yml:6:5: `notifiers[4]` has the name "c", which another notifier has
-        - {name: c, email: {to: x}}
-          ^
+    healgate.yml:6:30: `notifiers[4].webhook.url` must be a URL that begins with https:// or http://
+        - {name: c, webhook: {url: ftp://secret, ca_file: gone.pem}, template: gone.txt}
+                                   ^
+
+    healgate.yml:6:53: `notifiers[4].webhook.ca_file` names a file that does not exist: gone.pem
+        - {name: c, webhook: {url: ftp://secret, ca_file: gone.pem}, template: gone.txt}
+                                                          ^
+
+    healgate.yml:6:74: `notifiers[4].template` names a file that does not exist: gone.txt
+        - {name: c, webhook: {url: ftp://secret, ca_file: gone.pem}, template: gone.txt}
+                                                                               ^
     "#);
+}
+
+#[test]
+fn mailboxes_and_their_servers_are_checked() {
+    insta::assert_snapshot!(errors(
+        "notifiers:\n  - {name: a, email: {}}\n  - {name: b, email: {host: mail.example.org, tls: none, from: x, to: []}}\n\
+         \x20 - {name: c, email: {host: 'a b', tls: ssl, port: 0, from: a@b.example, to: [x@y.example, 'z'], username: u}}\n\
+         \x20 - {name: d, email: {host: localhost, from: a@b.example, to: x@y.example, password: p}}\n"
+    ), @r#"
+    healgate.yml:2:22: `notifiers[0].email.host` is missing
+        - {name: a, email: {}}
+                           ^
+
+    healgate.yml:2:22: `notifiers[0].email.from` is missing
+        - {name: a, email: {}}
+                           ^
+
+    healgate.yml:2:22: `notifiers[0].email.to` is missing
+        - {name: a, email: {}}
+                           ^
+
+    healgate.yml:3:52: `notifiers[1].email.tls` may be none only for a server on this machine: localhost or a loopback address
+        - {name: b, email: {host: mail.example.org, tls: none, from: x, to: []}}
+                                                         ^
+
+    healgate.yml:3:64: `notifiers[1].email.from` must be an address such as ops@example.org or Ops <ops@example.org>, not "x"
+        - {name: b, email: {host: mail.example.org, tls: none, from: x, to: []}}
+                                                                     ^
+
+    healgate.yml:3:71: `notifiers[1].email.to` is empty: it must name at least one mailbox
+        - {name: b, email: {host: mail.example.org, tls: none, from: x, to: []}}
+                                                                            ^
+
+    healgate.yml:4:22: `notifiers[2].email.password` is missing
+        - {name: c, email: {host: 'a b', tls: ssl, port: 0, from: a@b.example, to: [x@y.example, 'z'], username: u}}
+                           ^
+
+    healgate.yml:4:29: `notifiers[2].email.host` must be the name or the address of a server, not "a b"
+        - {name: c, email: {host: 'a b', tls: ssl, port: 0, from: a@b.example, to: [x@y.example, 'z'], username: u}}
+                                  ^
+
+    healgate.yml:4:41: `notifiers[2].email.tls` must be one of starttls, tls, none, not "ssl"
+        - {name: c, email: {host: 'a b', tls: ssl, port: 0, from: a@b.example, to: [x@y.example, 'z'], username: u}}
+                                              ^
+
+    healgate.yml:4:52: `notifiers[2].email.port` must be a whole number from 1 to 65535, not "0"
+        - {name: c, email: {host: 'a b', tls: ssl, port: 0, from: a@b.example, to: [x@y.example, 'z'], username: u}}
+                                                         ^
+
+    healgate.yml:4:92: `notifiers[2].email.to[1]` must be an address such as ops@example.org or Ops <ops@example.org>, not "z"
+        - {name: c, email: {host: 'a b', tls: ssl, port: 0, from: a@b.example, to: [x@y.example, 'z'], username: u}}
+                                                                                                 ^
+
+    healgate.yml:5:86: `notifiers[3].email.password` needs a `username` beside it
+        - {name: d, email: {host: localhost, from: a@b.example, to: x@y.example, password: p}}
+                                                                                           ^
+    "#);
+}
+
+#[test]
+fn notifiers_are_read_and_never_show_what_is_secret() {
+    let settings = load(
+        "notifiers:\n  - {name: hook, webhook: {url: 'https://h/geheim', secret: geheim}, rate: 5 per 1h}\n\
+         \x20 - name: mail\n    email: {host: '::1', tls: none, from: Gate <g@example.org>, to: [a@example.org, b@example.org], \
+         username: u, password: geheim}\n  - {name: far, email: {host: mx.example.org, from: g@example.org, to: a@example.org}}\n",
+    );
+    let shown = format!("{:?}", settings.notifiers);
+    assert!(!shown.contains("geheim"), "{shown}");
+    let [hook, mail, far] = &settings.notifiers[..] else {
+        panic!("{shown}")
+    };
+    assert_eq!((hook.rate.messages, hook.rate.within), (5, Span::from_secs(3_600)));
+    assert_eq!(mail.rate, Rate::default());
+    let (Channel::Email(mail), Channel::Email(far)) = (&mail.channel, &far.channel) else {
+        panic!("{shown}")
+    };
+    assert_eq!((mail.port, mail.to.len(), mail.encryption), (25, 2, Encryption::None));
+    assert_eq!((far.port, far.to.len(), far.encryption), (587, 1, Encryption::StartTls));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::domain::attempt::Attempt;
 use crate::domain::by_hand::ByHand;
 use crate::domain::change::Change;
 use crate::domain::ids::{EpisodeId, JobId, Target};
+use crate::domain::notify::Notify;
 use crate::domain::parameters::Parameters;
 use crate::domain::route::OnResolved;
 use crate::domain::span::Span;
@@ -36,6 +37,8 @@ macro_rules! words {
         }
     };
 }
+
+pub(super) use words;
 
 words!(
     /// Where a job is on its way.
@@ -117,6 +120,8 @@ pub struct NewJob {
     pub resolved_within: Option<Span>,
     pub on_resolved: OnResolved,
     pub aftercare: Aftercare,
+    /// Whom to tell of what becomes of it; `None` tells nobody.
+    pub notify: Option<Notify>,
     pub created_at: Timestamp,
     /// Not run any more if it still waits then.
     pub expires_at: Timestamp,

@@ -3,6 +3,7 @@
 use crate::domain::alert::Labels;
 use crate::domain::heartbeat::Heartbeat;
 use crate::domain::matcher::Matcher;
+use crate::domain::notify::Notify;
 use crate::domain::rules::{BreakerRule, Cap, FlapRule, Retry};
 use crate::domain::span::Span;
 
@@ -85,6 +86,8 @@ pub struct Route {
     pub unless: Vec<Matcher>,
     /// The alert must keep coming.
     pub heartbeat: Option<Heartbeat>,
+    /// Whom to tell of what about its jobs.
+    pub notify: Option<Notify>,
 }
 
 impl Route {

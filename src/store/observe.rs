@@ -27,6 +27,8 @@ pub struct Committed {
     pub finished: Vec<FinishedJob>,
     /// How long each claimed job had waited.
     pub waits: Vec<Duration>,
+    /// There are new messages to people.
+    pub outbox_grew: bool,
 }
 
 /// A job that reached its end.
@@ -48,5 +50,6 @@ impl Committed {
         self.asked_to_stop.extend(other.asked_to_stop);
         self.finished.extend(other.finished);
         self.waits.extend(other.waits);
+        self.outbox_grew |= other.outbox_grew;
     }
 }

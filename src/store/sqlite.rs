@@ -17,6 +17,7 @@ mod ledger;
 mod log;
 mod migrations;
 mod open;
+mod outbox;
 mod page;
 mod pauses;
 mod resolve;
@@ -36,9 +37,11 @@ use crate::domain::decision::Decision;
 use crate::domain::heartbeat::Pulse;
 use crate::domain::ids::{Fingerprint, JobId, NotificationId};
 use crate::domain::job::{Job, JobEvent, NewJob};
+use crate::domain::notify::{Announcement, Message, Sending};
 use crate::domain::policy::{Delivery, Ledger};
 use crate::domain::timestamp::Timestamp;
 use crate::store::observe::Observer;
+use crate::store::outbox::Outbox;
 use crate::store::read::{
     AlertStory, AlertSummary, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
     Statistics, StatusCount,
@@ -251,6 +254,31 @@ impl Store for SqliteStore {
 
     async fn miss_heartbeats(&self, overdue: Vec<HeartbeatMiss>) -> Result<Vec<HeartbeatMiss>, StoreError> {
         self.writer.write(heartbeats::Miss(overdue)).await
+    }
+}
+
+#[async_trait]
+impl Outbox for SqliteStore {
+    async fn next_message(&self, notifier: &str) -> Result<Option<Message>, StoreError> {
+        outbox::next(&self.readers, notifier).await
+    }
+
+    async fn tried(&self, message: &Message, sending: Sending, now: Timestamp) -> Result<(), StoreError> {
+        let message = message.clone();
+        self.writer.write(outbox::Tried { message, sending, now }).await
+    }
+
+    async fn awaited_notifiers(&self) -> Result<Vec<String>, StoreError> {
+        outbox::awaited(&self.readers).await
+    }
+
+    async fn drop_messages(&self, notifier: &str, why: &str, now: Timestamp) -> Result<Vec<String>, StoreError> {
+        let (notifier, why) = (notifier.to_owned(), why.to_owned());
+        self.writer.write(outbox::DropMessages { notifier, why, now }).await
+    }
+
+    async fn announce(&self, announcement: Announcement, now: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(outbox::Announce { announcement, now }).await
     }
 }
 

@@ -30,6 +30,7 @@ mod healing;
 mod hostile;
 mod live_log;
 mod long_limits;
+mod notify;
 mod recorded;
 mod reload;
 mod rerun;

@@ -131,8 +131,21 @@ fn dependencies_point_one_way() {
                 "crate::catalog",
             ][..],
         ),
-        ("src/worker", &["crate::http", "crate::catalog", "store::sqlite"][..]),
-        ("src/http", &["crate::worker", "store::sqlite"][..]),
+        (
+            "src/worker",
+            &["crate::http", "crate::catalog", "crate::notify", "store::sqlite"][..],
+        ),
+        ("src/http", &["crate::worker", "crate::notify", "store::sqlite"][..]),
+        (
+            "src/notify",
+            &[
+                "crate::worker",
+                "crate::ansible",
+                "crate::catalog",
+                "store::sqlite",
+                "crate::http::api",
+            ][..],
+        ),
     ] {
         let found = offenders(folder, forbidden, &[]);
         assert!(found.is_empty(), "{folder}: {found:#?}");

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::notify::NotifyEvent;
 
 #[test]
 fn everything_wrong_in_a_playbook_is_reported() {
@@ -107,14 +108,44 @@ fn everything_wrong_in_a_route_is_reported() {
           on_resolved: stop
                        ^
 
-    remediations.yml:13:13: warning: `routes[0].notify` is read but not yet in force in this version
-          notify: {to: [ops], events: [heal]}
-                  ^
-
     remediations.yml:13:34: `routes[0].notify.events[0]` must be one of failed, not_healed, exhausted, healed, awaiting_approval, lost, breaker_opened, storm, heartbeat_missed, not "heal" (did you mean `healed`?)
           notify: {to: [ops], events: [heal]}
                                        ^
     "#);
+}
+
+#[test]
+fn a_route_tells_notifiers_that_exist_of_events_that_exist() {
+    let notify = |lines: &str| {
+        let text = format!(
+            "playbooks: {{p: {{path: play.yml}}}}\nroutes:\n  - {{name: r, matchers: [a=b], playbook: p, notify: {lines}}}\n"
+        );
+        load(&text).routes()[0].notify.clone().unwrap()
+    };
+    let named = notify("{to: [ops, pager, ops], events: [healed, failed, healed]}");
+    assert_eq!(named.to, ["ops", "pager"]);
+    assert_eq!(named.events, [NotifyEvent::Healed, NotifyEvent::Failed]);
+    let unnamed = notify("{to: [ops]}");
+    assert!(!unnamed.events.contains(&NotifyEvent::Healed) && unnamed.events.len() == 8);
+    insta::assert_snapshot!(route_errors("notify: {to: [op, Ops]}"), @r#"
+    remediations.yml:6:19: `routes[0].notify.to[0]` names the notifier "op", which is not under `notifiers` in healgate.yml (did you mean `ops`?)
+          notify: {to: [op, Ops]}
+                        ^
+
+    remediations.yml:6:23: `routes[0].notify.to[1]` names the notifier "Ops", which is not under `notifiers` in healgate.yml (did you mean `ops`?)
+          notify: {to: [op, Ops]}
+                            ^
+    "#);
+    insta::assert_snapshot!(route_errors("notify: {to: [], events: [failed]}"), @"
+    remediations.yml:6:18: `routes[0].notify.to` is empty: it must name at least one notifier
+          notify: {to: [], events: [failed]}
+                       ^
+    ");
+    insta::assert_snapshot!(route_errors("notify: {events: [failed]}"), @"
+    remediations.yml:6:13: `routes[0].notify.to` is missing
+          notify: {events: [failed]}
+                  ^
+    ");
 }
 
 #[test]

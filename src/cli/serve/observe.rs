@@ -37,5 +37,8 @@ impl Observer for Announce {
         if committed.queue_moved {
             self.live.queue_changed();
         }
+        if committed.outbox_grew {
+            self.live.outbox_grew();
+        }
     }
 }

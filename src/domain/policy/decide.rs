@@ -5,6 +5,7 @@ use crate::domain::alert::{Alert, Group};
 use crate::domain::decision::{Decision, DecisionKind};
 use crate::domain::ids::{EpisodeId, JobId, NotificationId, Target};
 use crate::domain::job::{JobStatus, NewJob, Reason, Trigger};
+use crate::domain::notify::Notify;
 use crate::domain::parameters::{Plan, Refusal};
 use crate::domain::pause::Scope;
 use crate::domain::policy::episodes::{EpisodeChange, EpisodeFacts, JobFacts, Ledger, Place};
@@ -76,6 +77,8 @@ pub struct Held {
     pub target: Target,
     pub restraint: Restraint,
     pub alert: Alert,
+    /// Whom the route wants told.
+    pub notify: Option<Notify>,
     /// The job after which a rung of a ladder is held back; nothing for the route's own playbook.
     pub follows: Option<JobId>,
 }
@@ -283,6 +286,7 @@ impl<'a> Deciding<'a> {
             target: chosen.plan.target.clone(),
             restraint,
             alert: self.intake.alert.clone(),
+            notify: reached.route.notify.clone(),
             follows: None,
         });
     }
@@ -350,6 +354,7 @@ impl<'a> Deciding<'a> {
                 chosen.ladder.to_vec(),
                 reached.cleanup.clone(),
             ),
+            notify: route.notify.clone(),
             created_at: now,
             expires_at: now + waits.duration(),
         });

@@ -67,6 +67,7 @@ fn route(name: &str, mode: Mode) -> Route {
         at_once: None,
         unless: Vec::new(),
         heartbeat: None,
+        notify: None,
     }
 }
 

@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, web};
 
 use crate::domain::alert::Alert;
 use crate::domain::job::NewJob;
+use crate::domain::notify::Notify;
 use crate::domain::pause::Pause;
 use crate::domain::route::{Route, reached};
 use crate::domain::span::Span;
@@ -17,11 +18,12 @@ use crate::remediations::Remediations;
 /// How long a job may wait where no route says it.
 const EXPIRES: Span = Span::from_secs(3_600);
 
-/// How long a job is allowed to wait, and how long its alert has to resolve after it.
-#[derive(Clone, Copy, Debug)]
+/// How long a job is allowed to wait, how long its alert has to resolve after it, and whom to tell.
+#[derive(Clone, Debug)]
 pub(super) struct Terms {
     pub(super) expires: Span,
     pub(super) resolved_within: Option<Span>,
+    pub(super) notify: Option<Notify>,
 }
 
 /// Of the job's own route as it is now. A job without one gets the verification, and nothing else, of the route by which
@@ -34,6 +36,7 @@ pub(super) fn terms(catalogue: &dyn Remediations, playbook: &str, route: Option<
             Terms {
                 expires: own.map_or(EXPIRES, |route| route.expires),
                 resolved_within: verified_by(own),
+                notify: own.and_then(|route| route.notify.clone()),
             }
         }
         None => {
@@ -45,6 +48,7 @@ pub(super) fn terms(catalogue: &dyn Remediations, playbook: &str, route: Option<
                         .into_iter()
                         .find(|route| route.playbook.as_deref() == Some(playbook)),
                 ),
+                notify: None,
             }
         }
     }

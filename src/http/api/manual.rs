@@ -127,6 +127,8 @@ fn make(app: &App, caller: Caller, request: ManualRequest) -> Result<NewJob, Pro
         // A person wanted it, whatever the alert does.
         on_resolved: OnResolved::Ignore,
         aftercare: Aftercare::default(),
+        // They are there, and see it.
+        notify: None,
         created_at: now,
         expires_at: now + terms.expires.duration(),
     })

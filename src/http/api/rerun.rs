@@ -97,7 +97,9 @@ fn repeat(app: &App, old: Job, caller: Caller, request: &RerunRequest) -> Result
         verbosity: request.verbosity,
     };
     let by_hand = ByHand::apply(overrides(&old), once, &mut plan.parameters);
-    let terms = by_hand::terms(&*catalogue, &plan.playbook, old.route.as_deref(), old.alert.as_ref());
+    let mut terms = by_hand::terms(&*catalogue, &plan.playbook, old.route.as_deref(), old.alert.as_ref());
+    // Whoever only tries it out looks at it themselves.
+    let notify = terms.notify.take().filter(|_| !request.check);
     Ok(NewJob {
         id,
         status: JobStatus::Queued,
@@ -106,6 +108,7 @@ fn repeat(app: &App, old: Job, caller: Caller, request: &RerunRequest) -> Result
         // A person wanted it, whatever the alert does.
         on_resolved: OnResolved::Ignore,
         aftercare: Aftercare::default(),
+        notify,
         expires_at: now + terms.expires.duration(),
         route: old.route,
         target: plan.target,

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::domain::heartbeat::Pulse;
 use crate::domain::matcher::Matcher;
+use crate::domain::notify::Notify;
 use crate::domain::route::Route;
 use crate::domain::span::Span;
 use crate::domain::timestamp::Timestamp;
@@ -36,6 +37,8 @@ pub(crate) struct RouteView {
     /// An alert that satisfies any of these is guarded.
     unless: Vec<String>,
     heartbeat: Option<HeartbeatView>,
+    /// Which notifiers hear of which events.
+    notify: Option<Notify>,
 }
 
 /// The alert that must keep coming, and whether it does.
@@ -105,6 +108,7 @@ fn view(route: &Route, pulses: &[Pulse]) -> RouteView {
             last_received_at: pulse.and_then(|pulse| pulse.last_received_at),
             missed_since: pulse.and_then(|pulse| pulse.missed_since),
         }),
+        notify: route.notify.clone(),
     }
 }
 

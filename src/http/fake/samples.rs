@@ -41,6 +41,7 @@ pub(crate) fn route(name: &str) -> Route {
         at_once: None,
         unless: Vec::new(),
         heartbeat: None,
+        notify: None,
     }
 }
 

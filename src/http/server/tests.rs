@@ -242,6 +242,11 @@ async fn a_gateway_that_stops_is_alive_and_not_ready_and_takes_webhooks() {
 }
 
 /// The gateway behind a real socket.
+fn client() -> reqwest::Client {
+    crate::tls::use_ring();
+    reqwest::Client::new()
+}
+
 struct Served {
     gateway: Gateway,
     url: String,
@@ -266,8 +271,7 @@ impl Served {
     }
 
     fn post(&self, path: &str) -> reqwest::RequestBuilder {
-        crate::tls::use_ring();
-        reqwest::Client::new().post(format!("{}{path}", self.url))
+        client().post(format!("{}{path}", self.url))
     }
 
     async fn stop(self) {
@@ -298,8 +302,7 @@ async fn a_stop_does_not_wait_for_those_who_follow_a_log() {
     let served = Served::start();
     let id = served.gateway.add_job(job(1, JobStatus::Queued));
     let uri = format!("{}/api/v1/jobs/{id}/log/stream", served.url);
-    crate::tls::use_ring();
-    let request = reqwest::Client::new().get(uri).bearer_auth("viewer");
+    let request = client().get(uri).bearer_auth("viewer");
     // The headers come before there is any event.
     let following = request.send().await.unwrap();
     assert_eq!(following.headers()["content-type"], "text/event-stream");

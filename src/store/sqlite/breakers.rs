@@ -6,10 +6,12 @@ use sqlx::sqlite::SqliteRow;
 use crate::domain::decision::DecisionKind;
 use crate::domain::ids::JobId;
 use crate::domain::job::{JobStatus, Trigger};
+use crate::domain::notify::{Announcement, Notify, NotifyEvent};
 use crate::domain::pause::Scope as Breakable;
 use crate::domain::rules::BreakerRule;
 use crate::domain::timestamp::Timestamp;
 use crate::store::sqlite::held;
+use crate::store::sqlite::outbox::announce;
 use crate::store::sqlite::rows::{count, database, get, ids, json_option, parsed, time_option, word};
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{By, StoreError};
@@ -17,7 +19,7 @@ use crate::store::{By, StoreError};
 const ENDED_JOBS: &str = "
     -- ended_jobs
     SELECT id, status, route, trigger_kind, aftercare ->> 'breaker' AS breaker,
-           aftercare ->> 'fleet_breaker' AS fleet_breaker
+           aftercare ->> 'fleet_breaker' AS fleet_breaker, notify
     FROM   jobs
     WHERE  id IN (SELECT value FROM json_each(?1))";
 
@@ -105,7 +107,9 @@ async fn conclude_trials(
             JobStatus::Failed => {
                 let rule = rule_of(row, &of)?;
                 let until = rule.map(|rule| now + rule.pause.duration());
-                open(scope, &of, &format!("the job {job} tried, and failed"), now, until).await?;
+                let reason = format!("the job {job} tried, and failed");
+                open(scope, &of, &reason, now, until).await?;
+                tell_opened(scope, row, (&of, &reason), now).await?;
             }
             JobStatus::Canceled => {
                 execute(scope, sqlx::query(FORGET_TRIAL).bind(of.to_string())).await?;
@@ -150,9 +154,34 @@ async fn count_failure(scope: &mut Scope<'_>, row: &SqliteRow, now: Timestamp) -
         if failures >= rule.failures {
             let reason = format!("{failures} jobs failed within {}", rule.within);
             open(scope, &of, &reason, now, Some(now + rule.pause.duration())).await?;
+            tell_opened(scope, row, (&of, &reason), now).await?;
         }
     }
     Ok(())
+}
+
+/// Tells whom the route of the job wants told that did it.
+async fn tell_opened(
+    scope: &mut Scope<'_>,
+    row: &SqliteRow,
+    (of, reason): (&Breakable, &str),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let notify: Option<Notify> = json_option(row, "notify")?;
+    let event = NotifyEvent::BreakerOpened;
+    let Some(notify) = notify.filter(|notify| notify.events.contains(&event)) else {
+        return Ok(());
+    };
+    let announcement = Announcement {
+        event,
+        to: notify.to,
+        key: format!("{of} {}", now.as_micros()),
+        title: format!("The circuit breaker of {of} has opened: {reason}"),
+        text: "Its alerts are recorded, and nothing runs until it is half-open, when one job tries. Find out why the jobs \
+               failed; DELETE /api/v1/breakers?scope=… closes it at once."
+            .to_owned(),
+    };
+    announce(scope, &announcement, now).await
 }
 
 async fn failures(scope: &mut Scope<'_>, of: &Breakable, since: Timestamp) -> Result<u32, StoreError> {

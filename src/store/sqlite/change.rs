@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use crate::domain::ids::{JobId, Target};
 use crate::domain::job::JobStatus;
 use crate::store::sqlite::insert::{note, promote};
+use crate::store::sqlite::outbox::tell_end;
 use crate::store::sqlite::resolve::{finished, follow_up, settle_due};
 use crate::store::sqlite::rows::{database, target, time_option, word};
 use crate::store::sqlite::writer::{Scope, Write};
@@ -149,7 +150,9 @@ pub(super) async fn end_waiting(
         .await
         .map_err(database)?
         .ok_or_else(|| StoreError::Conflict("the job has just moved on".to_owned()))?;
-    scope.finished(finished(&row)?);
+    let finished = finished(&row)?;
+    tell_end(scope, &[job], (finished.status, finished.reason), by.at).await?;
+    scope.finished(finished);
     follow_up(scope, &[job], std::slice::from_ref(target), by.at).await?;
     by_person(scope, job, by, (reason, reason)).await
 }

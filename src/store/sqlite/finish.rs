@@ -14,6 +14,7 @@ use crate::store::StoreError;
 use crate::store::observe::FinishedJob;
 use crate::store::sqlite::claim::about;
 use crate::store::sqlite::jobs::load_jobs;
+use crate::store::sqlite::outbox::tell_end;
 use crate::store::sqlite::resolve::follow_up;
 use crate::store::sqlite::rows::{
     between, cancel_requested, database, get, integer, json, json_option, time_option, to_json, word,
@@ -88,18 +89,14 @@ impl Write for Finish {
         let mut jobs = load_jobs(&mut *scope.connection, &[self.key.job]).await?;
         let job = jobs.remove(&self.key.job).ok_or(StoreError::LostClaim(self.key))?;
         if job.status.is_finished() {
-            follow_up(
-                scope,
-                &[job.id],
-                std::slice::from_ref(&job.target),
-                self.ending.finished_at,
-            )
-            .await?;
+            let (reason, at) = (job.reason.unwrap_or(Reason::Unverified), self.ending.finished_at);
+            tell_end(scope, &[job.id], (job.status, reason), at).await?;
+            follow_up(scope, &[job.id], std::slice::from_ref(&job.target), at).await?;
             scope.finished(FinishedJob {
                 playbook: job.playbook.clone(),
                 route: job.route.clone(),
                 status: job.status,
-                reason: job.reason.unwrap_or(Reason::Unverified),
+                reason,
                 time_to_heal: between(facts.episode_starts_at, job.healed_at),
             });
         }

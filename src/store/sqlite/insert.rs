@@ -9,9 +9,11 @@ use crate::domain::alert::Alert;
 use crate::domain::change;
 use crate::domain::ids::{EpisodeId, Fingerprint, JobId, Target};
 use crate::domain::job::{JobStatus, NewJob, Trigger};
+use crate::domain::notify::NotifyEvent;
 use crate::domain::route::OnResolved;
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
+use crate::store::sqlite::outbox::tell;
 use crate::store::sqlite::rows::{database, integer, to_json};
 use crate::store::sqlite::writer::{Scope, Write};
 
@@ -19,13 +21,13 @@ const INSERT_JOBS: &str = "
     -- insert_jobs
     INSERT INTO jobs (id, status, playbook, route, target, trigger_kind, triggered_by, rerun_of, follows, episode,
                       alertname, fingerprint, alert, alert_group, parameters, by_hand, changes, resolved_within, on_resolved,
-                      aftercare, check_mode, created_at, run_at, expires_at)
+                      aftercare, check_mode, notify, created_at, run_at, expires_at)
     SELECT value ->> 'id', value ->> 'status', value ->> 'playbook', value ->> 'route', value ->> 'target',
            value ->> 'trigger', value ->> 'triggered_by', value ->> 'rerun_of', value ->> 'follows',
            value ->> 'episode', value ->> 'alertname', value ->> 'fingerprint', value ->> 'alert',
            value ->> 'group', value ->> 'parameters', value ->> 'by_hand', value ->> 'changes',
            value ->> 'resolved_within', value ->> 'on_resolved', value ->> 'aftercare', value ->> 'check_mode',
-           value ->> 'created_at',
+           value ->> 'notify', value ->> 'created_at',
            value ->> 'created_at', value ->> 'expires_at'
     FROM   json_each(?1)
     ORDER  BY key";
@@ -127,7 +129,18 @@ pub(super) async fn insert_rows(scope: &mut Scope<'_>, jobs: &[NewJob]) -> Resul
     for job in jobs {
         scope.touch(job.id);
     }
-    Ok(())
+    ask_people(scope, jobs).await
+}
+
+/// Tells that jobs wait for approval.
+async fn ask_people(scope: &mut Scope<'_>, jobs: &[NewJob]) -> Result<(), StoreError> {
+    let asking = jobs.iter().filter(|job| job.status == JobStatus::AwaitingApproval);
+    let asking: Vec<JobId> = asking.map(|job| job.id).collect();
+    let created_at = jobs.first().map(|job| job.created_at);
+    match created_at {
+        Some(at) => tell(scope, &asking, &[NotifyEvent::AwaitingApproval], at).await,
+        None => Ok(()),
+    }
 }
 
 /// Lets the next in line come forward wherever a target is free.
@@ -186,6 +199,7 @@ struct Row<'a> {
     on_resolved: &'static str,
     aftercare: String,
     check_mode: bool,
+    notify: Option<String>,
     created_at: i64,
     expires_at: i64,
     message: String,
@@ -219,6 +233,7 @@ fn row(job: &NewJob) -> Result<Row<'_>, StoreError> {
         },
         aftercare: to_json(&job.aftercare)?,
         check_mode: job.parameters.check,
+        notify: job.notify.as_ref().map(to_json).transpose()?,
         created_at: job.created_at.as_micros(),
         expires_at: job.expires_at.as_micros(),
         message: first_message(job),

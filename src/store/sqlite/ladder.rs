@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use crate::domain::aftercare::{Aftercare, Rung, RungPlan, RungTerms};
 use crate::domain::ids::{EpisodeId, JobId, Target};
 use crate::domain::job::{Job, JobStatus, NewJob, Reason, Trigger};
+use crate::domain::notify::{Notify, NotifyEvent};
 use crate::domain::parameters::Plan;
 use crate::domain::policy::{CapUse, Held, Restraint, cap_uses};
 use crate::domain::route::OnResolved;
@@ -17,8 +18,9 @@ use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::sqlite::held;
 use crate::store::sqlite::insert::{insert_rows, note, promote};
+use crate::store::sqlite::outbox::tell;
 use crate::store::sqlite::restraints::{self, place};
-use crate::store::sqlite::rows::{database, get, ids, job, json, time_option};
+use crate::store::sqlite::rows::{database, get, ids, job, json, json_option, time_option};
 use crate::store::sqlite::writer::{Scope, Write};
 
 const ENDED: &str = "
@@ -45,6 +47,7 @@ struct Ended {
     aftercare: Aftercare,
     resolved_within: Option<Span>,
     on_resolved: OnResolved,
+    notify: Option<Notify>,
     /// Its alert has resolved.
     is_closed: bool,
     /// Its run had ended before, and it waited for that.
@@ -81,6 +84,7 @@ fn ended(row: &SqliteRow) -> Result<Ended, StoreError> {
             "cancel" => OnResolved::Cancel,
             _ => OnResolved::Ignore,
         },
+        notify: json_option(row, "notify")?,
         is_closed: time_option(row, "closed_at")?.is_some(),
         was_verifying: time_option(row, "verify_until")?.is_some(),
     })
@@ -113,6 +117,7 @@ async fn next_rung(scope: &mut Scope<'_>, ended: &Ended, now: Timestamp) -> Resu
     }
     if ended.job.trigger == Trigger::Ladder {
         let message = "everything was tried: the last rung of the ladder did not heal either";
+        tell(scope, &[ended.job.id], &[NotifyEvent::Exhausted], now).await?;
         note(
             scope,
             &ended.job.id.to_string(),
@@ -187,6 +192,7 @@ async fn hold_rung(
         target: target.clone(),
         restraint,
         alert: alert.clone(),
+        notify: None,
         follows: Some(job.id),
     };
     let group = job.group.clone().unwrap_or_default();
@@ -209,7 +215,7 @@ fn rung_job(ended: &Ended, (rung, plan, rest): (&Rung, &Plan, &[Rung]), terms: &
         on_resolved: ended.on_resolved.clone(),
         aftercare,
         episode: ended.job.episode,
-        ..following(&ended.job, rung, plan, (now, waits))
+        ..following(ended, rung, plan, (now, waits))
     }
 }
 
@@ -221,7 +227,7 @@ async fn clean_up(scope: &mut Scope<'_>, ended: &Ended, now: Timestamp) -> Resul
     let id = ended.job.id.to_string();
     match &rung.plan {
         RungPlan::Plan(plan) => {
-            let new = following(&ended.job, rung, plan, (now, CLEANUP_EXPIRES));
+            let new = following(ended, rung, plan, (now, CLEANUP_EXPIRES));
             insert_front(scope, &new).await?;
             let message = format!(
                 "the alert resolved meanwhile; {} cleans up ({})",
@@ -237,7 +243,8 @@ async fn clean_up(scope: &mut Scope<'_>, ended: &Ended, now: Timestamp) -> Resul
 }
 
 /// The job of a rung, without what only an open episode gives it.
-fn following(job: &Job, rung: &Rung, plan: &Plan, (now, waits): (Timestamp, Span)) -> NewJob {
+fn following(ended: &Ended, rung: &Rung, plan: &Plan, (now, waits): (Timestamp, Span)) -> NewJob {
+    let job = &ended.job;
     NewJob {
         id: rung.job,
         status: JobStatus::Queued,
@@ -257,6 +264,7 @@ fn following(job: &Job, rung: &Rung, plan: &Plan, (now, waits): (Timestamp, Span
         resolved_within: None,
         on_resolved: OnResolved::Ignore,
         aftercare: Aftercare::default(),
+        notify: ended.notify.clone(),
         created_at: now,
         expires_at: now + waits.duration(),
     }

@@ -11,6 +11,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::observe::FinishedJob;
 use crate::store::sqlite::insert::promote;
+use crate::store::sqlite::outbox::tell_end;
 use crate::store::sqlite::rows::{
     between, database, get, ids, parsed, target, time_option, to_json, word, word_option,
 };
@@ -169,7 +170,8 @@ async fn jobs_of(scope: &mut Scope<'_>, statement: Statement<'_>) -> Result<Vec<
     rows.iter().map(|row| parsed(row, "id")).collect()
 }
 
-/// Books the jobs that a statement finished: history, followers, and the next in line for their targets.
+/// Books the jobs that a statement finished, all in one way: history, followers, the next in line for their targets, and
+/// what people are told.
 pub(super) async fn conclude(
     scope: &mut Scope<'_>,
     rows: &[SqliteRow],
@@ -184,6 +186,9 @@ pub(super) async fn conclude(
         scope.finished(finished(row)?);
     }
     note_all(scope, &jobs, now, ("finished", message)).await?;
+    if let Some(FinishedJob { status, reason, .. }) = rows.first().map(finished).transpose()? {
+        tell_end(scope, &jobs, (status, reason), now).await?;
+    }
     if !targets.is_empty() {
         follow_up(scope, &jobs, &targets, now).await?;
     }

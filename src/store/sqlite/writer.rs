@@ -73,6 +73,11 @@ impl Scope<'_> {
         self.committed.finished.push(job);
     }
 
+    /// Notes that there are new messages to people.
+    pub(super) fn told(&mut self) {
+        self.committed.outbox_grew = true;
+    }
+
     /// Notes how long a claimed job has waited.
     pub(super) fn waited(&mut self, wait: std::time::Duration) {
         self.committed.waits.push(wait);

@@ -14,6 +14,7 @@ use healgate::domain::decision::{Decision, DecisionKind};
 use healgate::domain::host_stats::HostStats;
 use healgate::domain::ids::{Fingerprint, JobId, NotificationId, Target};
 use healgate::domain::job::{Job, JobStatus, NewJob, Reason, Trigger};
+use healgate::domain::notify::{Message, Notify, NotifyEvent, Sending};
 use healgate::domain::parameters::{Parameters, Plan};
 use healgate::domain::policy::{Delivery, Intake, Reached};
 use healgate::domain::route::{Mode, OnResolved, Route};
@@ -21,6 +22,7 @@ use healgate::domain::rules::Fleet;
 use healgate::domain::span::Span;
 use healgate::domain::timestamp::Timestamp;
 use healgate::store::observe::{Committed, Observer};
+use healgate::store::outbox::Outbox;
 use healgate::store::read::PageRequest;
 use healgate::store::sqlite::SqliteStore;
 use healgate::store::{By, Claim, HeldBack, Received, Store, StoreError};
@@ -38,6 +40,7 @@ impl Observer for Heard {
         all.asked_to_stop.extend(&committed.asked_to_stop);
         all.finished.extend(committed.finished.iter().cloned());
         all.waits.extend(&committed.waits);
+        all.outbox_grew |= committed.outbox_grew;
     }
 }
 
@@ -47,6 +50,7 @@ pub(super) async fn open(folder: &Path, heard: Arc<Heard>) -> Result<SqliteStore
 
 pub(super) struct World {
     pub(super) store: Arc<dyn Store>,
+    pub(super) outbox: Arc<dyn Outbox>,
     pub(super) heard: Arc<Heard>,
     ids: Ids,
     now: AtomicI64,
@@ -61,8 +65,10 @@ impl World {
     pub(super) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let heard = Arc::new(Heard::default());
+        let store = Arc::new(open(folder.path(), Arc::clone(&heard)).await.unwrap());
         Self {
-            store: Arc::new(open(folder.path(), Arc::clone(&heard)).await.unwrap()),
+            store: Arc::<SqliteStore>::clone(&store),
+            outbox: store,
             heard,
             ids: Ids::default(),
             now: AtomicI64::new(1_790_000_000_000_000),
@@ -74,32 +80,25 @@ impl World {
 
     /// The same world after the store was closed, however that went, and opened again.
     pub(super) async fn restart(self) -> Self {
-        let Self { store, _folder, .. } = &self;
-        let (gone, path) = (Arc::downgrade(store), _folder.path().to_path_buf());
         let Self {
             store,
+            outbox,
             heard,
-            ids,
-            now,
-            fleet,
-            routes,
             _folder,
+            ..
         } = self;
-        drop(store);
-        assert!(gone.upgrade().is_none(), "somebody else holds the store");
+        drop((store, outbox));
         // The writer lets go of the file a moment later.
-        let store = until("the store is open again", || async {
-            open(&path, Arc::clone(&heard)).await.ok()
-        })
-        .await;
+        let opened = until("the store is open again", || async {
+            open(_folder.path(), Arc::clone(&heard)).await.ok()
+        });
+        let store = Arc::new(opened.await);
         Self {
-            store: Arc::new(store),
+            store: Arc::<SqliteStore>::clone(&store),
+            outbox: store,
             heard,
-            ids,
-            now,
-            fleet,
-            routes,
             _folder,
+            ..self
         }
     }
 
@@ -257,6 +256,7 @@ impl World {
             resolved_within: None,
             on_resolved: OnResolved::Ignore,
             aftercare: Aftercare::default(),
+            notify: None,
             created_at: self.now(),
             expires_at: self.now() + Duration::from_secs(3_600),
         }
@@ -311,6 +311,31 @@ impl World {
     pub(super) async fn history(&self, id: JobId) -> Vec<String> {
         let page = self.store.job_events(id, first(500)).await.unwrap();
         page.items.into_iter().map(|event| event.event).collect()
+    }
+
+    /// The words and sentences of the job's history that are about telling people.
+    pub(super) async fn told(&self, id: JobId) -> Vec<String> {
+        let page = self.store.job_events(id, first(500)).await.unwrap();
+        let about = page.items.into_iter().filter(|event| event.event.contains("notified"));
+        about
+            .map(|event| format!("{}: {}", event.event, event.message))
+            .collect()
+    }
+
+    /// Takes the messages to a notifier out of the outbox, as if each were sent.
+    pub(super) async fn messages(&self, notifier: &str) -> Vec<Message> {
+        let mut messages = Vec::new();
+        while let Some(message) = self.outbox.next_message(notifier).await.unwrap() {
+            self.outbox.tried(&message, Sending::Sent, self.now()).await.unwrap();
+            messages.push(message);
+        }
+        messages
+    }
+
+    /// The events of these.
+    pub(super) async fn events_for(&self, notifier: &str) -> Vec<&'static str> {
+        let messages = self.messages(notifier).await;
+        messages.iter().map(|message| message.event.as_str()).collect()
     }
 
     pub(super) fn by(&self, name: &str) -> By {
@@ -398,6 +423,7 @@ pub(super) fn route(name: &str) -> Route {
         at_once: None,
         unless: Vec::new(),
         heartbeat: None,
+        notify: None,
     }
 }
 
@@ -414,6 +440,18 @@ pub(super) fn verified(name: &str) -> Route {
     Route {
         resolved_within: Some(Span::from_secs(120)),
         ..route(name)
+    }
+}
+
+/// That route, with `ops` being told of these events.
+pub(super) fn telling(events: &[NotifyEvent], route: Route) -> Route {
+    let notify = Notify {
+        to: vec!["ops".to_owned()],
+        events: events.to_vec(),
+    };
+    Route {
+        notify: Some(notify),
+        ..route
     }
 }
 

@@ -1,8 +1,10 @@
-//! What the tests share: a gateway as its users run it, alerts, playbooks, and waiting for a condition.
+//! What the tests share: a gateway as its users run it, alerts, playbooks, receivers, and waiting for a condition.
 
 pub(crate) mod alerts;
 pub(crate) mod folder;
 pub(crate) mod gateway;
+pub(crate) mod mailbox;
+pub(crate) mod receiver;
 pub(crate) mod wait;
 
 /// An HTTP client.

@@ -8,10 +8,12 @@ use crate::domain::change::sentence;
 use crate::domain::host_stats::{HostStats, Recap};
 use crate::domain::ids::Target;
 use crate::domain::job::{Job, JobStatus, Trigger};
+use crate::domain::notify::{Notify, NotifyEvent};
 use crate::domain::parameters::Overrides;
-use crate::domain::route::OnResolved;
+use crate::domain::route::{OnResolved, Route};
 use crate::domain::span::Span;
-use crate::http::fake::{Gateway, attempt, job, job_id, now};
+use crate::http::auth::Access;
+use crate::http::fake::{Gateway, attempt, job, job_id, now, route, tokens};
 
 fn failed() -> Job {
     Job {
@@ -59,6 +61,27 @@ async fn hosts_check_and_verbosity_can_differ() {
     assert_eq!(new.parameters.limit.unwrap().as_str(), "web1");
     assert!(new.parameters.check);
     assert_eq!(new.parameters.verbosity, 2);
+}
+
+#[actix_web::test]
+async fn a_rerun_tells_whom_its_route_names_now_unless_it_is_only_tried_out() {
+    let notify = Notify {
+        to: vec!["ops".to_owned()],
+        events: vec![NotifyEvent::Failed],
+    };
+    let telling = Route {
+        notify: Some(notify.clone()),
+        ..route("nginx-down")
+    };
+    for (body, expected) in [("", Some(notify)), (r#"{"check": true}"#, None)] {
+        let access = Access {
+            tokens: tokens(),
+            ..Access::default()
+        };
+        let gateway = Gateway::with(access, vec![telling.clone()]);
+        assert_eq!(rerun(&gateway, failed(), body).await.0, 201);
+        assert_eq!(gateway.store.state().inserted.remove(0).notify, expected);
+    }
 }
 
 #[actix_web::test]

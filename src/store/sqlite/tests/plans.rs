@@ -21,6 +21,7 @@ const SOURCES: &[&str] = &[
     include_str!("../jobs.rs"),
     include_str!("../ledger.rs"),
     include_str!("../log.rs"),
+    include_str!("../outbox.rs"),
     include_str!("../resolve.rs"),
     include_str!("../stats.rs"),
 ];
@@ -66,6 +67,10 @@ fn reads_everything(step: &str) -> bool {
         "placed",
         "ranked",
         "again",
+        "candidate",
+        "asked",
+        "recipient",
+        "(subquery",
     ];
     step.strip_prefix("SCAN ")
         .is_some_and(|what| !passed.iter().any(|name| what.starts_with(name)))
@@ -117,6 +122,9 @@ async fn the_statements_that_run_all_the_time_use_the_indexes_made_for_them() {
             ],
         ),
         ("events_of_jobs", &["job_events_of_job (job=?)"]),
+        ("next_message", &["outbox_due (notifier=?)"]),
+        ("next_notifier", &["outbox_due (notifier>?)"]),
+        ("drop_messages", &["outbox_due (notifier=?)"]),
     ] {
         let (_, sql) = statements().into_iter().find(|(known, _)| *known == name).unwrap();
         let plan = plan(&mut opened.writer, sql).await;

@@ -1,0 +1,23 @@
+//! Tells people: takes messages out of the outbox and sends them to Slack, webhooks and mailboxes. Never decides whom to
+//! tell of what, and never makes a job wait.
+
+mod advice;
+mod courier;
+mod email;
+mod http;
+mod letter;
+mod pace;
+mod post;
+mod secret;
+mod sender;
+mod slack;
+mod tail;
+mod template;
+mod text;
+mod webhook;
+
+pub use courier::{Courier, Next, Tools};
+pub use post::Post;
+pub use sender::{Sender, Unsent};
+
+pub use letter::Letter;
