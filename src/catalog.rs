@@ -4,6 +4,7 @@ mod digest;
 mod env;
 mod host;
 mod playbook;
+mod query;
 mod route;
 mod rules;
 mod scope;
@@ -18,18 +19,22 @@ use std::path::{Path, PathBuf};
 pub use playbook::Playbook;
 pub use scope::Scope;
 
+use crate::catalog::query::Queries;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Findings, Mark};
 use crate::config::fields::{Fields, Keys, Slot};
 use crate::config::{Notifier, Settings, yaml};
+use crate::domain::checks::Checks;
+use crate::domain::parameters::Refusal;
 use crate::domain::route::Route;
 use crate::domain::rules::Fleet;
 
 const KEYS: Keys = Keys {
     known: &["playbooks", "routes", "storm", "breaker"],
-    later: &["heartbeats", "heartbeat", "silence"],
+    later: &["heartbeats", "heartbeat"],
     elsewhere: &[
         ("secrets", "an entry of `playbooks` in remediations.yml"),
         ("flap", "an entry of `routes` in remediations.yml"),
+        ("silence", "an entry of `routes` in remediations.yml"),
         ("approval", "an entry of `routes` in remediations.yml"),
     ],
 };
@@ -43,6 +48,14 @@ pub struct Defaults {
     pub inventory: String,
     /// Whom routes may tell; `None` where the settings could not be read.
     pub notifiers: Option<Vec<String>>,
+    pub peers: Peers,
+}
+
+/// Which programs healgate.yml names, that routes may have asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peers {
+    pub alertmanagers: bool,
+    pub prometheus: bool,
 }
 
 impl From<&Settings> for Defaults {
@@ -51,6 +64,10 @@ impl From<&Settings> for Defaults {
             base: settings.base.clone(),
             inventory: settings.ansible.inventory.clone(),
             notifiers: Some(names(&settings.notifiers)),
+            peers: Peers {
+                alertmanagers: !settings.alertmanagers.is_empty(),
+                prometheus: settings.prometheus.is_some(),
+            },
         }
     }
 }
@@ -60,6 +77,8 @@ impl From<&Settings> for Defaults {
 pub struct Catalog {
     routes: Vec<Route>,
     fleet: Fleet,
+    /// By route.
+    queries: BTreeMap<String, Queries>,
     playbooks: BTreeMap<String, Playbook>,
     warnings: Vec<Diagnostic>,
 }
@@ -93,6 +112,13 @@ impl Catalog {
         self.playbooks.get(name)
     }
 
+    /// What the route has asked of Prometheus and Alertmanager about one job; the refusal names the key that cannot be
+    /// rendered.
+    pub fn checks(&self, route: &str, scope: &Scope<'_>) -> Result<Checks, Refusal> {
+        let queries = self.queries.get(route);
+        queries.map_or_else(|| Ok(Checks::default()), |queries| queries.render(scope))
+    }
+
     /// What the author of the file should know.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
@@ -119,9 +145,13 @@ impl Catalog {
                 playbooks.insert(entry.key.clone(), playbook);
             }
         }
+        let routes = read_routes(&fields, &names, defaults);
+        let queries = routes.iter();
+        let queries = queries.map(|route| (route.name.clone(), Queries::compile(&route.checks)));
         Some(Self {
-            routes: read_routes(&fields, &names, defaults),
             fleet: rules::fleet(&fields),
+            queries: queries.collect(),
+            routes,
             playbooks,
             warnings: Vec::new(),
         })
@@ -135,6 +165,7 @@ fn names(notifiers: &[Notifier]) -> Vec<String> {
 fn read_routes(fields: &Fields<'_>, playbooks: &[&str], defaults: &Defaults) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     for slot in fields.get("routes").map_or_else(Vec::new, |slot| slot.items()) {
+        query::check_peers(&slot, defaults.peers);
         let Some(route) = route::read(&slot, playbooks, defaults.notifiers.as_deref()) else {
             continue;
         };

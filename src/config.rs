@@ -7,6 +7,7 @@ pub mod diagnostic;
 pub(crate) mod fields;
 mod notifiers;
 mod overlay;
+mod peers;
 mod retention;
 mod server;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use auth::{Auth, GrafanaSignature, Role, Token};
 pub use database::Database;
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 pub use notifiers::{Channel, Email, Encryption, Login, Notifier, Rate, Secret, Slack, Webhook};
+pub use peers::{Credentials, Peer};
 pub use retention::Retention;
 pub use server::Server;
 pub use worker::{OnShutdown, Worker};
@@ -41,8 +43,10 @@ const KEYS: Keys = Keys {
         "auth",
         "retention",
         "notifiers",
+        "alertmanagers",
+        "prometheus",
     ],
-    later: &["storm", "heartbeats", "alertmanager"],
+    later: &["storm", "heartbeats"],
     elsewhere: &[("secrets", "an entry of `playbooks` in remediations.yml")],
 };
 
@@ -64,6 +68,10 @@ pub struct Settings {
     pub auth: Auth,
     pub retention: Retention,
     pub notifiers: Vec<Notifier>,
+    /// Of one cluster; asked whether alerts fire.
+    pub alertmanagers: Vec<Peer>,
+    /// Asked what queries of the catalogue say.
+    pub prometheus: Option<Peer>,
     /// What the user should know although the settings can be used.
     pub warnings: Vec<Diagnostic>,
 }
@@ -111,6 +119,8 @@ impl Settings {
         let auth = Auth::read(&section(&fields, "auth", &auth::KEYS), &base);
         auth.guard(&server, &fields);
         let path = |key: &str, default: &str| fields.text(key).unwrap_or_else(|| default.to_owned());
+        let alertmanagers = fields.get("alertmanagers");
+        let prometheus = fields.get("prometheus");
         Some(Self {
             file: file.to_owned(),
             data_dir: base.join(path("data_dir", "var")),
@@ -125,6 +135,8 @@ impl Settings {
             notifiers: fields
                 .get("notifiers")
                 .map_or_else(Vec::new, |slot| notifiers::read(&slot, &base)),
+            alertmanagers: alertmanagers.map_or_else(Vec::new, |slot| peers::read_all(&slot, &base)),
+            prometheus: prometheus.and_then(|slot| peers::read(&slot, &base)),
             server,
             auth,
             base,

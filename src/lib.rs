@@ -11,6 +11,7 @@ pub mod http;
 pub mod ingest;
 pub mod live;
 pub mod notify;
+pub mod peers;
 pub mod remediations;
 pub mod shutdown;
 mod stamp;

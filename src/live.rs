@@ -16,6 +16,7 @@ pub struct Live {
     queue: Notify,
     held: Notify,
     outbox: watch::Sender<()>,
+    verifications: Notify,
 }
 
 /// Waits for the changes of one job.
@@ -66,6 +67,7 @@ impl Live {
     /// Jobs may have become ready, or a deadline may have moved.
     pub fn queue_changed(&self) {
         self.queue.notify_one();
+        self.verifications.notify_one();
     }
 
     /// Waits for `queue_changed`; one that came since the last call counts. For the worker pool alone.
@@ -91,6 +93,11 @@ impl Live {
     /// Registers somebody who sends them. Register first, read the store then.
     pub fn watch_outbox(&self) -> watch::Receiver<()> {
         self.outbox.subscribe()
+    }
+
+    /// The same for whoever asks whether jobs have healed.
+    pub async fn verifications_to_change(&self) {
+        self.verifications.notified().await;
     }
 
     /// Asks the run of that job to stop, if one is under way in this process.

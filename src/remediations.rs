@@ -9,6 +9,7 @@ use crate::catalog::Scope;
 use crate::clock::Ids;
 use crate::domain::aftercare::Rung;
 use crate::domain::alert::{Alert, Group};
+use crate::domain::checks::Checks;
 use crate::domain::ids::JobId;
 use crate::domain::parameters::{Overrides, Plan, Refusal};
 use crate::domain::policy::Reached;
@@ -55,6 +56,24 @@ pub trait Remediations: Send + Sync {
     ///
     /// The same, and a variable that a person may not set.
     fn render_by_hand(&self, playbook: &str, scope: &Scope<'_>, overrides: &Overrides) -> Result<Plan, Refusal>;
+
+    /// What the route has asked about a job of it.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the query that cannot be rendered.
+    fn checks(&self, route: &str, scope: &Scope<'_>) -> Result<Checks, Refusal>;
+
+    /// The playbook with its templates filled in, and with what the route has asked before and after it.
+    ///
+    /// # Errors
+    ///
+    /// As `render` and `checks`.
+    fn render_for(&self, route: &str, playbook: &str, scope: &Scope<'_>) -> Result<Plan, Refusal> {
+        let checks = self.checks(route, scope)?;
+        let plan = self.render(playbook, scope)?;
+        Ok(Plan { checks, ..plan })
+    }
 
     /// The command line that a plan would run.
     fn argv(&self, plan: &Plan) -> Vec<String>;
@@ -109,31 +128,31 @@ impl Renderer<'_> {
         let playbook = route.playbook.as_ref().filter(|_| is_rendered);
         let rungs = route.otherwise.iter().filter(|_| is_rendered);
         let cleanup = match &route.on_resolved {
-            OnResolved::Run(playbook) if is_rendered => Some(self.rung(playbook, alert)),
+            OnResolved::Run(playbook) if is_rendered => Some(self.rung(route, playbook, alert)),
             OnResolved::Run(_) | OnResolved::Ignore | OnResolved::Cancel => None,
         };
         Reached {
-            plan: playbook.map(|playbook| self.render(playbook, alert, job)),
+            plan: playbook.map(|playbook| self.render((route, playbook), alert, job)),
             job,
-            ladder: rungs.map(|playbook| self.rung(playbook, alert)).collect(),
+            ladder: rungs.map(|playbook| self.rung(route, playbook, alert)).collect(),
             cleanup,
             is_released: false,
             route: route.clone(),
         }
     }
 
-    fn rung(&self, playbook: &str, alert: &Alert) -> Rung {
+    fn rung(&self, route: &Route, playbook: &str, alert: &Alert) -> Rung {
         let job = self.ids.job(self.now);
-        Rung::new(job, playbook, self.render(playbook, alert, job))
+        Rung::new(job, playbook, self.render((route, playbook), alert, job))
     }
 
-    fn render(&self, playbook: &str, alert: &Alert, job: JobId) -> Result<Plan, Refusal> {
+    fn render(&self, (route, playbook): (&Route, &str), alert: &Alert, job: JobId) -> Result<Plan, Refusal> {
         let scope = Scope {
             alert: Some(alert),
             group: Some(self.group),
             job,
             attempt: 1,
         };
-        self.catalogue.render(playbook, &scope)
+        self.catalogue.render_for(&route.name, playbook, &scope)
     }
 }

@@ -13,10 +13,11 @@ pub use brakes::{Brakes, HeldBack};
 use crate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use crate::domain::decision::Decision;
 use crate::domain::heartbeat::Pulse;
-use crate::domain::ids::{Fingerprint, JobId, NotificationId};
-use crate::domain::job::{Job, JobEvent, NewJob};
+use crate::domain::ids::{EpisodeId, Fingerprint, JobId, NotificationId};
+use crate::domain::job::{Job, JobEvent, NewJob, Reason};
 use crate::domain::policy::{Delivery, Ledger};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::verification::Verification;
 use crate::store::read::{
     AlertStory, AlertSummary, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
     Statistics, StatusCount,
@@ -83,6 +84,23 @@ pub struct HeartbeatMiss {
     pub missed_since: Timestamp,
 }
 
+/// That a claimed job is not to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withdrawal {
+    /// `PreconditionFailed` makes the job `failed`; others make it `canceled`.
+    pub reason: Reason,
+    /// For the job's history.
+    pub message: String,
+}
+
+/// An episode that is over, as was found out by asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub episode: EpisodeId,
+    /// When the alert ended, as far as that is known.
+    pub at: Timestamp,
+}
+
 /// What a cancel did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Canceled {
@@ -122,6 +140,10 @@ pub trait Store: Brakes {
     /// The attempt's run is under way. `start` is nothing where its host has not told yet.
     async fn started(&self, key: AttemptKey, now: Timestamp, start: Option<Start>) -> Result<(), StoreError>;
 
+    /// Gives back a claim whose run never began and ends the job, in one step. A job that was asked to stop, or whose alert
+    /// resolved meanwhile, ends for that reason.
+    async fn withdraw(&self, key: AttemptKey, withdrawal: Withdrawal, now: Timestamp) -> Result<(), StoreError>;
+
     /// Gives back a claim whose run provably never began. A job that was asked to stop meanwhile ends `canceled`.
     async fn release(&self, key: AttemptKey, why: &str, now: Timestamp) -> Result<(), StoreError>;
 
@@ -148,6 +170,15 @@ pub trait Store: Brakes {
     /// what its run may heal.
     async fn insert_job(&self, job: NewJob) -> Result<(), StoreError>;
 
+    /// Closes those of these episodes that are open, as a `resolved` does, because Alertmanager was asked.
+    async fn end_episodes(&self, ended: Vec<Ended>, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Ends a verification whose query became true; nothing happens to a job that does not wait for one any more.
+    async fn heal(&self, job: JobId, message: &str, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Adds to a job's history.
+    async fn note(&self, job: JobId, event: JobEvent) -> Result<(), StoreError>;
+
     /// Ends what has waited too long: expired jobs, verifications whose time is over. Answers with the jobs changed.
     async fn settle_due(&self, now: Timestamp) -> Result<Vec<JobId>, StoreError>;
 
@@ -160,6 +191,9 @@ pub trait Store: Brakes {
 
     /// Jobs that are `running`, with what is stored of their last attempt.
     async fn active_runs(&self) -> Result<Vec<ActiveRun>, StoreError>;
+
+    /// Jobs that are `verifying` and whose time is not over.
+    async fn verifications(&self, now: Timestamp) -> Result<Vec<Verification>, StoreError>;
 
     async fn find_job(&self, id: JobId) -> Result<Option<Job>, StoreError>;
     async fn list_jobs(&self, filter: &JobFilter, page: PageRequest) -> Result<Page<Job>, StoreError>;

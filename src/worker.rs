@@ -1,5 +1,7 @@
 //! Runs jobs: claims them from the store, has Ansible run them, stores what happened. Never decides about alerts.
 
+mod asking;
+mod before;
 mod follow;
 mod guard;
 mod heartbeat;
@@ -7,20 +9,26 @@ mod pool;
 mod recovery;
 mod release;
 mod run;
+mod silences;
 mod stops;
 mod tail;
+mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use asking::Asking;
+pub use before::may_start;
 pub use heartbeat::{Expectations, Watch};
 pub use pool::{OnShutdown, Pool, Shutdown};
+pub use verify::Verifier;
 
 use crate::ansible::Ansible;
 use crate::clock::Clock;
 use crate::live::Live;
+use crate::peers::Peers;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
@@ -35,8 +43,21 @@ pub struct Tools {
     pub live: Arc<Live>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Metrics,
+    /// Whom to ask just before a run.
+    pub peers: Peers,
     /// How this process names itself in attempts.
     pub worker: String,
+}
+
+impl Tools {
+    /// For asking about jobs.
+    pub fn asking(&self) -> Asking {
+        Asking {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            peers: self.peers.clone(),
+        }
+    }
 }
 
 /// What the runs of this process are told when it ends.

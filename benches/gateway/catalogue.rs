@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use healgate::catalog::{Catalog, Defaults, Scope};
+use healgate::catalog::{Catalog, Defaults, Peers, Scope};
+use healgate::domain::checks::Checks;
 use healgate::domain::parameters::{Overrides, Plan, Refusal};
 use healgate::domain::route::Route;
 use healgate::domain::rules::Fleet;
@@ -27,6 +28,10 @@ impl Loaded {
             base: folder.to_path_buf(),
             inventory: "hosts.yml".to_owned(),
             notifiers: None,
+            peers: Peers {
+                alertmanagers: false,
+                prometheus: false,
+            },
         };
         let catalog =
             Catalog::load(&folder.join("remediations.yml"), &defaults).map_err(failed("load the catalogue"))?;
@@ -63,6 +68,10 @@ impl Remediations for Fixed {
         let found = self.0.playbook(playbook);
         let found = found.ok_or_else(|| Refusal::whole(format!("the catalogue has no playbook {playbook:?}")))?;
         found.render_by_hand(scope, overrides)
+    }
+
+    fn checks(&self, route: &str, scope: &Scope<'_>) -> Result<Checks, Refusal> {
+        self.0.checks(route, scope)
     }
 
     fn argv(&self, _: &Plan) -> Vec<String> {

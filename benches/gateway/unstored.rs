@@ -9,12 +9,14 @@ use healgate::domain::job::{Job, JobEvent, NewJob};
 use healgate::domain::pause::{Breaker, Pause, Scope};
 use healgate::domain::policy::{Delivery, Ledger, decide};
 use healgate::domain::timestamp::Timestamp;
+use healgate::domain::verification::Verification;
 use healgate::store::read::{
     AlertStory, AlertSummary, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
     Statistics, StatusCount,
 };
 use healgate::store::{
-    ActiveRun, Answer, Brakes, By, Canceled, Claim, HeartbeatMiss, HeldBack, Received, Store, StoreError,
+    ActiveRun, Answer, Brakes, By, Canceled, Claim, Ended, HeartbeatMiss, HeldBack, Received, Store, StoreError,
+    Withdrawal,
 };
 
 /// Every alert is new to it.
@@ -95,6 +97,26 @@ impl Store for Unstored {
     }
 
     async fn release(&self, _: AttemptKey, _: &str, _: Timestamp) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn withdraw(&self, _: AttemptKey, _: Withdrawal, _: Timestamp) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn end_episodes(&self, _: Vec<Ended>, _: Timestamp) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn heal(&self, _: JobId, _: &str, _: Timestamp) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn note(&self, _: JobId, _: JobEvent) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn verifications(&self, _: Timestamp) -> Result<Vec<Verification>, StoreError> {
         nothing_stored()
     }
 

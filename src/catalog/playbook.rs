@@ -12,6 +12,7 @@ use crate::catalog::scope::Scope;
 use crate::catalog::template::{Template, Templates};
 use crate::catalog::vars::{self, Var};
 use crate::config::fields::{Fields, Keys, Slot};
+use crate::domain::checks::Checks;
 use crate::domain::ids::Target;
 use crate::domain::limit::Limit;
 use crate::domain::parameters::{Overrides, Parameters, Plan, Refusal};
@@ -39,8 +40,12 @@ const KEYS: Keys = Keys {
         "timeout",
         "lock",
     ],
-    later: &["precondition", "approval", "unless"],
-    elsewhere: &[],
+    later: &[],
+    elsewhere: &[
+        ("precondition", "an entry of `routes`"),
+        ("approval", "an entry of `routes`"),
+        ("unless", "an entry of `routes`"),
+    ],
 };
 
 const DEFAULT_TIMEOUT: Span = Span::from_secs(600);
@@ -111,6 +116,7 @@ impl Playbook {
             playbook: self.name.clone(),
             target: target.map_err(|problem| self.refuse("lock", &problem))?,
             parameters: self.parameters(vars, limit),
+            checks: Checks::default(),
         })
     }
 

@@ -1,6 +1,6 @@
 //! An entry of `routes`. Keys that are valid but do nothing yet are read, checked, and warned about.
 
-use crate::catalog::rules;
+use crate::catalog::{query, rules};
 use crate::config::fields::{Fields, Keys, Slot, did_you_mean};
 use crate::config::yaml::Kind;
 use crate::domain::heartbeat::Heartbeat;
@@ -20,6 +20,8 @@ const KEYS: Keys = Keys {
         "caps",
         "retry",
         "verify",
+        "precondition",
+        "silence",
         "otherwise",
         "on_resolved",
         "expires",
@@ -32,17 +34,13 @@ const KEYS: Keys = Keys {
         "unless",
         "heartbeat",
     ],
-    later: &["precondition", "silence"],
+    later: &[],
     elsewhere: &[
         ("secrets", "an entry of `playbooks` in remediations.yml"),
         ("storm", "remediations.yml, at its top"),
     ],
 };
-const VERIFY: Keys = Keys {
-    known: &["resolved_within"],
-    later: &["query"],
-    elsewhere: &[],
-};
+const VERIFY: Keys = Keys::of(&["resolved_within", "query"]);
 const HEARTBEAT: Keys = Keys::of(&["every", "grace"]);
 const NOTIFY: Keys = Keys::of(&["to", "events"]);
 const RUN: Keys = Keys::of(&["run"]);
@@ -70,6 +68,7 @@ pub(super) fn read(slot: &Slot<'_>, playbooks: &[&str], notifiers: Option<&[Stri
     };
     let playbook = playbook.and_then(|slot| known_playbook(&slot, playbooks));
     let verify = fields.get("verify").and_then(|slot| slot.fields(&VERIFY));
+    let checks = query::read(&fields, verify.as_ref());
     let resolved_within = verify.and_then(|fields| fields.require("resolved_within"));
     let on_resolved = fields.get("on_resolved");
     Some(Route {
@@ -93,6 +92,7 @@ pub(super) fn read(slot: &Slot<'_>, playbooks: &[&str], notifiers: Option<&[Stri
         unless: fields.get("unless").map_or_else(Vec::new, |slot| unless(&slot)),
         heartbeat: heartbeat.and_then(|slot| read_heartbeat(&slot)),
         notify: fields.get("notify").and_then(|slot| notify(&slot, notifiers)),
+        checks,
     })
 }
 

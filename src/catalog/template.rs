@@ -41,6 +41,14 @@ impl fmt::Debug for Templates {
 
 impl Templates {
     pub(super) fn new() -> Self {
+        Self::printing(print)
+    }
+
+    /// With another way to print what comes out of `{{ }}`.
+    pub(super) fn printing<F>(formatter: F) -> Self
+    where
+        F: Fn(&mut Output<'_>, &mut State<'_, '_>, &Value) -> Result<(), Error> + Send + Sync + 'static,
+    {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
@@ -50,7 +58,7 @@ impl Templates {
         if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
             environment.set_syntax(syntax);
         }
-        environment.set_formatter(print);
+        environment.set_formatter(formatter);
         environment.add_filter("join", join);
         environment.add_filter("host", |text: Cow<'_, str>| {
             host(&text)
@@ -158,7 +166,8 @@ fn join(
     filters::join(state, items, joiner, attribute, options)
 }
 
-fn refuse_undefined(value: &Value) -> Result<(), Error> {
+/// An error unless the value and all in it is there.
+pub(super) fn refuse_undefined(value: &Value) -> Result<(), Error> {
     if value.is_undefined() {
         return Err(Error::new(ErrorKind::UndefinedError, UNNAMED));
     }

@@ -10,8 +10,15 @@ use crate::domain::parameters::{Overrides, Plan, Refusal};
 
 mod errors;
 mod guards;
+mod queries;
 mod rendering;
 mod values;
+
+/// Routes may have everybody asked.
+const ASKED: Peers = Peers {
+    alertmanagers: true,
+    prometheus: true,
+};
 
 /// A folder with a playbook and an inventory, as a user has it.
 struct Project(TempDir);
@@ -31,6 +38,7 @@ impl Project {
             base: self.0.path().to_owned(),
             inventory: "hosts.yml".to_owned(),
             notifiers: Some(vec!["ops".to_owned(), "pager".to_owned()]),
+            peers: ASKED,
         };
         Catalog::load(&file, &defaults)
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::catalog::{Catalog, Defaults};
+use crate::catalog::{Catalog, Defaults, Peers};
 use crate::cli::{ConfigArgs, environment, say};
 use crate::config::{Diagnostics, Settings};
 
@@ -63,12 +63,15 @@ fn load_with(config: &Path, environment: &[(String, String)]) -> Result<(Setting
 fn beside(config: &Path) -> Option<(PathBuf, Defaults)> {
     let base = std::path::absolute(config).ok()?.parent()?.to_owned();
     let file = config.parent()?.join("remediations.yml");
-    // The inventory is a setting, and the settings could not be read: any will do.
-    let inventory = "localhost,".to_owned();
+    // These are settings, and the settings could not be read: any will do.
     let defaults = Defaults {
         base,
-        inventory,
+        inventory: "localhost,".to_owned(),
         notifiers: None,
+        peers: Peers {
+            alertmanagers: true,
+            prometheus: true,
+        },
     };
     file.is_file().then_some((file, defaults))
 }
@@ -134,7 +137,7 @@ mod tests {
         let (folder, config) = project("servr: {}", "playbooks: {p: {path: gone.yml}}");
         let errors = load_with(&config, &[]).unwrap_err().to_string();
         insta::assert_snapshot!(errors.replace(&format!("{}/", folder.path().display()), ""), @r#"
-    healgate.yml:1:1: unknown key `servr` (did you mean `server`?); allowed here: server, database, data_dir, remediations, ansible, worker, auth, retention, notifiers
+    healgate.yml:1:1: unknown key `servr` (did you mean `server`?); allowed here: server, database, data_dir, remediations, ansible, worker, auth, retention, notifiers, alertmanagers, prometheus
       servr: {}
       ^
 

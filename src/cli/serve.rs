@@ -28,13 +28,14 @@ use crate::http::signature::Signature;
 use crate::http::{self, App};
 use crate::live::Live;
 use crate::notify::{self, Post, Sender};
+use crate::peers::Peers;
 use crate::remediations::Catalogue;
 use crate::shutdown::{Ending, Signals};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{By, Store};
 use crate::systemd::Systemd;
 use crate::telemetry::{self, Metrics};
-use crate::worker::{Expectations, OnShutdown, Pool, Shutdown, Tools, Watch};
+use crate::worker::{Expectations, OnShutdown, Pool, Shutdown, Tools, Verifier, Watch};
 
 /// Threads that answer requests. Handlers wait for the writer and for reads, never for each other.
 const HTTP_THREADS: usize = 2;
@@ -148,6 +149,7 @@ impl Gateway {
             live,
             clock: Arc::new(SystemClock),
             metrics,
+            peers: Peers::new(&settings.alertmanagers, settings.prometheus.as_ref()),
             worker: worker_name(),
         };
         let grafana = grafana_signature(&settings)?;
@@ -186,6 +188,9 @@ impl Gateway {
             Arc::clone(&self.catalogue) as Arc<dyn Expectations>,
         );
         tokio::spawn(watch.run(self.ending.stopping.clone()));
+        let verifier = Verifier::new(self.tools.asking());
+        let live = Arc::clone(&self.tools.live);
+        let stopping = self.ending.stopping.clone();
         let pool = Pool::recover(self.tools, self.settings.worker.slots, shutdown)
             .await
             .map_err(failed("take up the runs of an earlier process"))?;
@@ -195,6 +200,7 @@ impl Gateway {
         ));
         systemd.ready();
         let again = tokio::spawn(again.run());
+        tokio::spawn(verifier.run(live, stopping));
         // After what an earlier process left: that is more urgent, and both take the machine's time.
         self.catalogue.warm_up();
         let post = Post::start(&self.post, senders(&self.settings));

@@ -217,7 +217,7 @@ fn everything_wrong_is_reported_at_once_with_its_place() {
       retention: 90d
                  ^
 
-    healgate.yml:11:1: unknown key `notifier` (did you mean `notifiers`?); allowed here: server, database, data_dir, remediations, ansible, worker, auth, retention, notifiers
+    healgate.yml:11:1: unknown key `notifier` (did you mean `notifiers`?); allowed here: server, database, data_dir, remediations, ansible, worker, auth, retention, notifiers, alertmanagers, prometheus
       notifier: []
       ^
 
@@ -469,4 +469,106 @@ fn grafanas_signature_has_a_secret_and_the_headers_that_grafana_uses_by_itself()
     healgate.yml:5:23: `auth.grafana.timestamp_header` must be the name of an HTTP header of its own, not "Authorization"
     "#);
     assert!(errors("auth: {grafana: {header: X}}").contains("`auth.grafana.secret_file` is missing"));
+}
+
+#[test]
+fn alertmanagers_and_prometheus_are_named_as_users_of_prometheus_expect() {
+    let settings = load(
+        "alertmanagers:\n  - url: http://am-1:9093\n  - {url: 'https://monitoring.example.org/alertmanager', name: am-2, timeout: 5s,\n     \
+         basic_auth: {username: healgate, password_file: ansible.cfg}, tls_config: {ca_file: ansible.cfg}}\n\
+         prometheus: {url: 'http://[::1]:9090/', authorization: {credentials_file: ansible.cfg}}\n",
+    );
+    let file = settings.base.join("ansible.cfg");
+    let [first, second] = &settings.alertmanagers[..] else {
+        panic!("{:?}", settings.alertmanagers);
+    };
+    assert_eq!(
+        (first.name.as_str(), first.url.as_str()),
+        ("am-1:9093", "http://am-1:9093/")
+    );
+    assert_eq!(
+        (first.timeout, &first.credentials, &first.ca_file),
+        (Span::from_secs(3), &None, &None)
+    );
+    assert_eq!(
+        (second.name.as_str(), second.url.as_str()),
+        ("am-2", "https://monitoring.example.org/alertmanager/")
+    );
+    assert_eq!(
+        (second.timeout, second.ca_file.as_ref()),
+        (Span::from_secs(5), Some(&file))
+    );
+    let basic = Credentials::Basic {
+        username: "healgate".to_owned(),
+        password_file: file.clone(),
+    };
+    assert_eq!(second.credentials, Some(basic));
+    let prometheus = settings.prometheus.unwrap();
+    assert_eq!(prometheus.name, "[::1]:9090");
+    assert_eq!(prometheus.credentials, Some(Credentials::Bearer { file }));
+}
+
+#[test]
+fn everything_wrong_with_a_peer_is_reported() {
+    insta::assert_snapshot!(errors(
+        "alertmanagers:\n  - url: am-1:9093\n  - {url: 'http://u:p@am'}\n  - {url: 'http://am?x=1', timeout: 5m}\n  - {name: x}\n  - url: http://am\n  \
+         - {url: 'http://am', basic_auth: {username: u, password: secret}, authorization: {credentials_file: gone}}\n\
+         prometheus: {url: 'ftp://x', bearer_token_file: y, tls_config: {ca_file: gone, insecure: true}}\n"
+    ), @r#"
+    healgate.yml:2:10: `alertmanagers[0].url` must be a URL such as http://monitoring.example.org:9093, not "am-1:9093"
+        - url: am-1:9093
+               ^
+
+    healgate.yml:3:11: `alertmanagers[1].url` must not have credentials in it; write `basic_auth`
+        - {url: 'http://u:p@am'}
+                ^
+
+    healgate.yml:4:11: `alertmanagers[2].url` must end with its path: no ? and no #
+        - {url: 'http://am?x=1', timeout: 5m}
+                ^
+
+    healgate.yml:4:37: `alertmanagers[2].timeout` must be at most 30s: a job waits for the answer in its slot
+        - {url: 'http://am?x=1', timeout: 5m}
+                                          ^
+
+    healgate.yml:5:5: `alertmanagers[3].url` is missing
+        - {name: x}
+          ^
+
+    healgate.yml:7:5: `alertmanagers[5]` is called "am", as another one is; give it a `name`
+        - {url: 'http://am', basic_auth: {username: u, password: secret}, authorization: {credentials_file: gone}}
+          ^
+
+    healgate.yml:7:36: `alertmanagers[5].basic_auth.password_file` is missing
+        - {url: 'http://am', basic_auth: {username: u, password: secret}, authorization: {credentials_file: gone}}
+                                         ^
+
+    healgate.yml:7:50: `alertmanagers[5].basic_auth.password` belongs in a file that `password_file` names
+        - {url: 'http://am', basic_auth: {username: u, password: secret}, authorization: {credentials_file: gone}}
+                                                       ^
+
+    healgate.yml:7:84: `alertmanagers[5].authorization` stands beside `basic_auth`; only one of them can be in force
+        - {url: 'http://am', basic_auth: {username: u, password: secret}, authorization: {credentials_file: gone}}
+                                                                                         ^
+
+    healgate.yml:7:103: `alertmanagers[5].authorization.credentials_file` names a file that does not exist: gone
+        - {url: 'http://am', basic_auth: {username: u, password: secret}, authorization: {credentials_file: gone}}
+                                                                                                            ^
+
+    healgate.yml:8:19: `prometheus.url` must be a URL such as http://monitoring.example.org:9093, not "ftp://x"
+      prometheus: {url: 'ftp://x', bearer_token_file: y, tls_config: {ca_file: gone, insecure: true}}
+                        ^
+
+    healgate.yml:8:30: `prometheus.bearer_token_file` belongs in `authorization`, as `credentials_file`
+      prometheus: {url: 'ftp://x', bearer_token_file: y, tls_config: {ca_file: gone, insecure: true}}
+                                   ^
+
+    healgate.yml:8:74: `prometheus.tls_config.ca_file` names a file that does not exist: gone
+      prometheus: {url: 'ftp://x', bearer_token_file: y, tls_config: {ca_file: gone, insecure: true}}
+                                                                               ^
+
+    healgate.yml:8:80: unknown key `prometheus.tls_config.insecure`; allowed here: ca_file
+      prometheus: {url: 'ftp://x', bearer_token_file: y, tls_config: {ca_file: gone, insecure: true}}
+                                                                                     ^
+    "#);
 }

@@ -177,6 +177,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::checks::Checks;
     use crate::domain::ids::Target;
 
     fn plan(value: &Value) -> Plan {
@@ -190,6 +191,7 @@ mod tests {
             playbook: "p".to_owned(),
             target: Target::parse("t").unwrap(),
             parameters: serde_json::from_value(all).unwrap(),
+            checks: Checks::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::domain::alert::{Alert, Group};
 use crate::domain::attempt::Attempt;
 use crate::domain::by_hand::ByHand;
 use crate::domain::change::Change;
+use crate::domain::checks::Checks;
 use crate::domain::ids::{EpisodeId, JobId, Target};
 use crate::domain::notify::Notify;
 use crate::domain::parameters::Parameters;
@@ -122,6 +123,7 @@ pub struct NewJob {
     pub aftercare: Aftercare,
     /// Whom to tell of what becomes of it; `None` tells nobody.
     pub notify: Option<Notify>,
+    pub checks: Checks,
     pub created_at: Timestamp,
     /// Not run any more if it still waits then.
     pub expires_at: Timestamp,
@@ -146,6 +148,7 @@ pub struct Job {
     pub parameters: Parameters,
     pub by_hand: Option<ByHand>,
     pub changes: Option<Vec<Change>>,
+    pub checks: Checks,
     pub attempts: Vec<Attempt>,
     pub created_at: Timestamp,
     pub run_at: Timestamp,

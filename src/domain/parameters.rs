@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::domain::checks::Checks;
 use crate::domain::ids::Target;
 use crate::domain::limit::Limit;
 use crate::domain::span::Span;
@@ -64,6 +65,9 @@ pub struct Plan {
     pub playbook: String,
     pub target: Target,
     pub parameters: Parameters,
+    /// What is asked about the job; nothing without a route.
+    #[serde(default)]
+    pub checks: Checks,
 }
 
 /// Why a playbook cannot be rendered for an alert.

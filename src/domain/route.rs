@@ -1,6 +1,7 @@
 //! A route: which alerts get which playbook, and under which conditions.
 
 use crate::domain::alert::Labels;
+use crate::domain::checks::Checks;
 use crate::domain::heartbeat::Heartbeat;
 use crate::domain::matcher::Matcher;
 use crate::domain::notify::Notify;
@@ -88,6 +89,8 @@ pub struct Route {
     pub heartbeat: Option<Heartbeat>,
     /// Whom to tell of what about its jobs.
     pub notify: Option<Notify>,
+    /// As written: templates.
+    pub checks: Checks,
 }
 
 impl Route {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
 use crate::config::{Role, Token};
+use crate::domain::checks::Checks;
 use crate::domain::ids::JobId;
 use crate::domain::job::Job;
 use crate::domain::route::Route;
@@ -91,6 +92,7 @@ impl Gateway {
         let catalogue = FakeCatalogue {
             routes,
             playbooks: vec!["restart", "recreate"],
+            checks: Checks::default(),
             reload: Ok("2 playbooks and 1 route are in force".to_owned()),
         };
         let store = Arc::new(FakeStore::default());
@@ -112,6 +114,7 @@ impl Gateway {
         self.app.catalogue = Arc::new(FakeCatalogue {
             routes: Vec::new(),
             playbooks: Vec::new(),
+            checks: Checks::default(),
             reload: Err(errors),
         });
     }

@@ -2,6 +2,7 @@
 
 mod accept;
 mod alerts;
+mod asked;
 mod brakes;
 mod breakers;
 mod change;
@@ -40,6 +41,7 @@ use crate::domain::job::{Job, JobEvent, NewJob};
 use crate::domain::notify::{Announcement, Message, Sending};
 use crate::domain::policy::{Delivery, Ledger};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::verification::Verification;
 use crate::store::observe::Observer;
 use crate::store::outbox::Outbox;
 use crate::store::read::{
@@ -48,7 +50,9 @@ use crate::store::read::{
 };
 use crate::store::sqlite::rows::database;
 use crate::store::sqlite::writer::{Scope, Write, Writer};
-use crate::store::{ActiveRun, Answer, By, Canceled, Claim, HeartbeatMiss, Received, Store, StoreError};
+use crate::store::{
+    ActiveRun, Answer, By, Canceled, Claim, Ended, HeartbeatMiss, Received, Store, StoreError, Withdrawal,
+};
 
 const NEXT_DUE: &str = "
     -- next_due
@@ -143,6 +147,10 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn withdraw(&self, key: AttemptKey, withdrawal: Withdrawal, now: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(asked::Withdraw { key, withdrawal, now }).await
+    }
+
     async fn append_log(&self, key: AttemptKey, offset: u64, bytes: Vec<u8>) -> Result<(), StoreError> {
         self.writer.write(log::AppendLog { key, offset, bytes }).await
     }
@@ -171,6 +179,24 @@ impl Store for SqliteStore {
         self.writer.write(insert::InsertJob(job)).await
     }
 
+    async fn end_episodes(&self, ended: Vec<Ended>, now: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(asked::EndEpisodes { ended, now }).await
+    }
+
+    async fn heal(&self, job: JobId, message: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.writer
+            .write(asked::Heal {
+                job,
+                message: message.to_owned(),
+                now,
+            })
+            .await
+    }
+
+    async fn note(&self, job: JobId, event: JobEvent) -> Result<(), StoreError> {
+        self.writer.write(asked::Note { job, event }).await
+    }
+
     async fn settle_due(&self, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
         self.writer.write(resolve::SettleDue(now)).await
     }
@@ -190,6 +216,10 @@ impl Store for SqliteStore {
 
     async fn active_runs(&self) -> Result<Vec<ActiveRun>, StoreError> {
         jobs::active_runs(&self.readers).await
+    }
+
+    async fn verifications(&self, now: Timestamp) -> Result<Vec<Verification>, StoreError> {
+        asked::verifications(&self.readers, now).await
     }
 
     async fn find_job(&self, id: JobId) -> Result<Option<Job>, StoreError> {

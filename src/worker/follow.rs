@@ -13,6 +13,7 @@ use crate::domain::attempt::{AttemptKey, Ending, Outcome};
 use crate::domain::host_stats::Recap;
 use crate::store::{Claim, StoreError};
 use crate::worker::release::release;
+use crate::worker::silences;
 use crate::worker::stops::{Stops, request_stop};
 use crate::worker::tail::{Tail, TailError};
 use crate::worker::{PAUSE_AFTER_FAILURE, Parting, Tools};
@@ -60,7 +61,10 @@ pub(super) async fn follow(tools: Tools, claim: Claim, mut run: Followed, partin
         }
         match complete(&tools, &mut run).await {
             Some(Ended::Judged(ending)) => break ending,
-            Some(Ended::NeverBegan) => return release(&tools, key, &run.dir).await,
+            Some(Ended::NeverBegan) => {
+                release(&tools, key, &run.dir).await;
+                return silences::end(&tools.asking(), &claim).await;
+            }
             // What told its end was wrong, as when nothing could be read.
             Some(Ended::NotYet) => run.ends = Ends::Lock { failed: 0 },
             None => return abandon(&tools, &run.dir),
@@ -69,7 +73,10 @@ pub(super) async fn follow(tools: Tools, claim: Claim, mut run: Followed, partin
     let took = ending.finished_at.since(started_at(&claim, &ending));
     tracing::info!(outcome = ending.outcome.as_str(), "ended");
     tools.metrics.run_duration(&claim.job.playbook, took);
-    if finish(&tools, key, ending).await {
+    // The silence is for the run; a database that takes nothing must not prolong it.
+    let asking = tools.asking();
+    let (finished, ()) = tokio::join!(finish(&tools, key, ending), silences::end(&asking, &claim));
+    if finished {
         remove(&run.dir);
     }
 }

@@ -6,8 +6,10 @@ use crate::ansible::HostProcess;
 use crate::ansible::rundir::RunDir;
 use crate::domain::attempt::Start;
 use crate::store::{Claim, StoreError};
+use crate::worker::before::may_start;
 use crate::worker::follow::{self, Ends, finish};
 use crate::worker::release;
+use crate::worker::silences;
 use crate::worker::tail::Tail;
 use crate::worker::{Parting, Tools};
 
@@ -20,9 +22,16 @@ pub(super) async fn run(tools: Tools, claim: Claim, parting: Parting) {
 
 async fn run_in_span(tools: Tools, claim: Claim, parting: Parting) {
     let key = claim.key;
+    let asking = tools.asking();
+    if !may_start(&asking, &claim).await {
+        return;
+    }
     let (dir, host) = match start(&tools, &claim).await {
         Ok(started) => started,
-        Err(message) => return start_failed(&tools, &claim, message).await,
+        Err(message) => {
+            start_failed(&tools, &claim, message).await;
+            return silences::end(&asking, &claim).await;
+        }
     };
     let begun = host.start().cloned();
     let warm = begun.as_ref().map(Start::is_warm);

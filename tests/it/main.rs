@@ -31,6 +31,7 @@ mod hostile;
 mod live_log;
 mod long_limits;
 mod notify;
+mod peers;
 mod recorded;
 mod reload;
 mod rerun;

@@ -283,6 +283,7 @@ fn job(parameters: Parameters, alert: Option<Alert>) -> Job {
         parameters,
         by_hand: None,
         changes: None,
+        checks: healgate::domain::checks::Checks::default(),
         attempts: Vec::new(),
         created_at: now,
         run_at: now,

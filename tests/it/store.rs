@@ -4,6 +4,8 @@
 mod accepting;
 mod alerts;
 mod answers;
+mod asked;
+mod asking;
 mod brakes;
 mod claims;
 mod couriers;

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use crate::ansible::Ansible;
 use crate::catalog::{Catalog, Defaults, Playbook, Scope};
 use crate::config::{Diagnostic, Diagnostics, Place, Severity};
+use crate::domain::checks::Checks;
 use crate::domain::heartbeat::Heartbeat;
 use crate::domain::parameters::{Overrides, Parameters, Plan, Refusal};
 use crate::domain::route::Route;
@@ -118,6 +119,10 @@ impl Remediations for InForce {
         let found = self.catalog.playbook(playbook);
         let found = found.ok_or_else(|| Refusal::whole(format!("the catalogue has no playbook {playbook:?}")))?;
         found.render_by_hand(scope, overrides)
+    }
+
+    fn checks(&self, route: &str, scope: &Scope<'_>) -> Result<Checks, Refusal> {
+        self.catalog.checks(route, scope)
     }
 
     fn argv(&self, plan: &Plan) -> Vec<String> {

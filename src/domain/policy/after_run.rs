@@ -23,6 +23,8 @@ pub struct RunFacts<'a> {
     pub episode_open: Option<bool>,
     /// With which the job ends if its run was stopped.
     pub cancel_reason: Reason,
+    /// Its query decides whether it healed, and not its alert.
+    pub by_query: bool,
     /// A re-run or manual job, which is verified only if the episode is open when the run ends.
     pub by_hand: bool,
 }
@@ -81,14 +83,15 @@ fn after_success(facts: &RunFacts<'_>) -> AfterRun {
         return unverified;
     }
     match facts.episode_open {
-        Some(true) => AfterRun::Verify {
+        // That the alert has resolved is not enough where a query decides.
+        Some(open) if open || (facts.by_query && !facts.by_hand) => AfterRun::Verify {
             until: facts.finished_at + within.duration(),
         },
-        Some(false) if !facts.by_hand => AfterRun::Finish {
+        Some(_) if !facts.by_hand => AfterRun::Finish {
             status: JobStatus::Succeeded,
             reason: Reason::Healed,
         },
-        Some(false) | None => unverified,
+        Some(_) | None => unverified,
     }
 }
 
@@ -107,6 +110,7 @@ mod tests {
             check: false,
             episode_open: Some(true),
             cancel_reason: Reason::Canceled,
+            by_query: false,
             by_hand: false,
         }
     }
@@ -165,6 +169,17 @@ mod tests {
     }
 
     #[test]
+    fn a_query_decides_also_where_the_alert_resolved_during_the_run() {
+        let by_query = RunFacts {
+            episode_open: Some(false),
+            by_query: true,
+            ..facts(Outcome::Ok)
+        };
+        let until = Timestamp::from_micros(60_000_000);
+        assert_eq!(after_run(&by_query), AfterRun::Verify { until });
+    }
+
+    #[test]
     fn what_nobody_asked_to_verify_is_unverified() {
         let unverified = AfterRun::Finish {
             status: JobStatus::Succeeded,
@@ -185,6 +200,12 @@ mod tests {
             },
             RunFacts {
                 episode_open: Some(false),
+                by_hand: true,
+                ..facts(Outcome::Ok)
+            },
+            RunFacts {
+                episode_open: Some(false),
+                by_query: true,
                 by_hand: true,
                 ..facts(Outcome::Ok)
             },

@@ -355,6 +355,7 @@ impl<'a> Deciding<'a> {
                 reached.cleanup.clone(),
             ),
             notify: route.notify.clone(),
+            checks: plan.checks.clone(),
             created_at: now,
             expires_at: now + waits.duration(),
         });

@@ -13,6 +13,7 @@ use serde_json::Map;
 use uuid::Uuid;
 
 use crate::domain::alert::{Alert, AlertStatus, Group};
+use crate::domain::checks::Checks;
 use crate::domain::ids::{EpisodeId, Fingerprint, JobId, NotificationId, Target};
 use crate::domain::parameters::{Parameters, Plan, Refusal};
 use crate::domain::policy::{Delivery, Intake, Reached};
@@ -68,6 +69,7 @@ fn route(name: &str, mode: Mode) -> Route {
         unless: Vec::new(),
         heartbeat: None,
         notify: None,
+        checks: Checks::default(),
     }
 }
 
@@ -103,6 +105,7 @@ fn plan(target: &str) -> Plan {
             timeout: Span::from_secs(600),
             playbook_sha256: None,
         },
+        checks: Checks::default(),
     }
 }
 

@@ -3,7 +3,9 @@
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
 
+use crate::catalog::Scope;
 use crate::domain::alert::Alert;
+use crate::domain::checks::Checks;
 use crate::domain::job::NewJob;
 use crate::domain::notify::Notify;
 use crate::domain::pause::Pause;
@@ -29,27 +31,48 @@ pub(super) struct Terms {
 /// Of the job's own route as it is now. A job without one gets the verification, and nothing else, of the route by which
 /// its alert would reach the same playbook.
 pub(super) fn terms(catalogue: &dyn Remediations, playbook: &str, route: Option<&str>, alert: Option<&Alert>) -> Terms {
-    let verified_by = |route: Option<&Route>| route.and_then(|route| route.resolved_within);
+    let verified_by = verified_by(catalogue, playbook, route, alert);
+    let own = verified_by.filter(|_| route.is_some());
+    Terms {
+        expires: own.map_or(EXPIRES, |route| route.expires),
+        resolved_within: verified_by.and_then(|route| route.resolved_within),
+        notify: own.and_then(|route| route.notify.clone()),
+    }
+}
+
+/// What is asked about a job by hand: only whether it healed, as the route asks by which it is verified. What must hold
+/// before, a person has decided.
+pub(super) fn checks(
+    catalogue: &dyn Remediations,
+    playbook: &str,
+    route: Option<&str>,
+    scope: &Scope<'_>,
+) -> Result<Checks, Problem> {
+    let Some(route) = verified_by(catalogue, playbook, route, scope.alert) else {
+        return Ok(Checks::default());
+    };
+    let checks = catalogue.checks(&route.name, scope);
+    let checks = checks.map_err(|refusal| Problem::conflict(refusal.to_string()))?;
+    Ok(Checks {
+        verify_query: checks.verify_query,
+        ..Checks::default()
+    })
+}
+
+/// The job's own route as it is now; without one, that by which its alert would reach the same playbook.
+fn verified_by<'a>(
+    catalogue: &'a dyn Remediations,
+    playbook: &str,
+    route: Option<&str>,
+    alert: Option<&Alert>,
+) -> Option<&'a Route> {
     match route {
-        Some(name) => {
-            let own = catalogue.routes().iter().find(|route| route.name == name);
-            Terms {
-                expires: own.map_or(EXPIRES, |route| route.expires),
-                resolved_within: verified_by(own),
-                notify: own.and_then(|route| route.notify.clone()),
-            }
-        }
+        Some(name) => catalogue.routes().iter().find(|route| route.name == name),
         None => {
-            let reached = alert.map_or_else(Vec::new, |alert| reached(catalogue.routes(), &alert.labels));
-            Terms {
-                expires: EXPIRES,
-                resolved_within: verified_by(
-                    reached
-                        .into_iter()
-                        .find(|route| route.playbook.as_deref() == Some(playbook)),
-                ),
-                notify: None,
-            }
+            let reached = reached(catalogue.routes(), &alert?.labels);
+            reached
+                .into_iter()
+                .find(|route| route.playbook.as_deref() == Some(playbook))
         }
     }
 }

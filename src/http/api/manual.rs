@@ -107,6 +107,7 @@ fn make(app: &App, caller: Caller, request: ManualRequest) -> Result<NewJob, Pro
     };
     let by_hand = ByHand::apply(overrides, once, &mut plan.parameters);
     let terms = by_hand::terms(&*catalogue, &plan.playbook, None, alert.as_ref());
+    let checks = by_hand::checks(&*catalogue, &plan.playbook, None, &scope)?;
     Ok(NewJob {
         id,
         status: JobStatus::Queued,
@@ -129,6 +130,7 @@ fn make(app: &App, caller: Caller, request: ManualRequest) -> Result<NewJob, Pro
         aftercare: Aftercare::default(),
         // They are there, and see it.
         notify: None,
+        checks,
         created_at: now,
         expires_at: now + terms.expires.duration(),
     })

@@ -100,6 +100,7 @@ fn repeat(app: &App, old: Job, caller: Caller, request: &RerunRequest) -> Result
     let mut terms = by_hand::terms(&*catalogue, &plan.playbook, old.route.as_deref(), old.alert.as_ref());
     // Whoever only tries it out looks at it themselves.
     let notify = terms.notify.take().filter(|_| !request.check);
+    let checks = by_hand::checks(&*catalogue, &plan.playbook, old.route.as_deref(), &scope(&old, id))?;
     Ok(NewJob {
         id,
         status: JobStatus::Queued,
@@ -109,6 +110,7 @@ fn repeat(app: &App, old: Job, caller: Caller, request: &RerunRequest) -> Result
         on_resolved: OnResolved::Ignore,
         aftercare: Aftercare::default(),
         notify,
+        checks,
         expires_at: now + terms.expires.duration(),
         route: old.route,
         target: plan.target,
@@ -132,15 +134,19 @@ fn render(catalogue: &dyn Remediations, old: &Job, id: JobId) -> Result<Plan, Pr
         let detail = format!("the playbook {} is no longer in the catalogue", old.playbook);
         return Err(Problem::conflict(detail));
     }
-    let scope = Scope {
+    catalogue
+        .render_by_hand(&old.playbook, &scope(old, id), &overrides(old))
+        .map_err(|refusal| Problem::conflict(refusal.to_string()))
+}
+
+/// What templates see for a job like the old one.
+fn scope(old: &Job, id: JobId) -> Scope<'_> {
+    Scope {
         alert: old.alert.as_ref(),
         group: old.group.as_ref(),
         job: id,
         attempt: 1,
-    };
-    catalogue
-        .render_by_hand(&old.playbook, &scope, &overrides(old))
-        .map_err(|refusal| Problem::conflict(refusal.to_string()))
+    }
 }
 
 fn overrides(old: &Job) -> Overrides {
@@ -159,6 +165,7 @@ fn changes_since(catalogue: &dyn Remediations, old: &Job, new: &Plan) -> Result<
         playbook: old.playbook.clone(),
         target: old.target.clone(),
         parameters: then,
+        checks: old.checks.clone(),
     };
     let same_job = changes(&then, &render(catalogue, old, old.id)?);
     let is_real = |change: &Change| same_job.iter().any(|real| real.parameter == change.parameter);

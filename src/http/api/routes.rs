@@ -3,6 +3,7 @@
 use actix_web::web;
 use serde::Serialize;
 
+use crate::domain::checks::Precondition;
 use crate::domain::heartbeat::Pulse;
 use crate::domain::matcher::Matcher;
 use crate::domain::notify::Notify;
@@ -27,6 +28,10 @@ pub(crate) struct RouteView {
     mode: &'static str,
     r#continue: bool,
     verify: Option<Verify>,
+    /// What must hold just before a run; a template.
+    precondition: Option<Precondition>,
+    /// Whether the alert is silenced in Alertmanager while the playbook runs.
+    silence: bool,
     /// What becomes of a running job when the alert resolves: `ignore` or `cancel`.
     on_resolved: &'static str,
     /// A duration such as `1h`.
@@ -61,6 +66,8 @@ struct HeartbeatView {
 struct Verify {
     #[schema(value_type = String)]
     resolved_within: Span,
+    /// What must become true after a run; a template.
+    query: Option<String>,
 }
 
 /// List the routes in force
@@ -94,7 +101,12 @@ fn view(route: &Route, pulses: &[Pulse]) -> RouteView {
         playbook: route.playbook.clone(),
         mode: route.mode.as_str(),
         r#continue: route.goes_on,
-        verify: route.resolved_within.map(|resolved_within| Verify { resolved_within }),
+        verify: route.resolved_within.map(|resolved_within| Verify {
+            resolved_within,
+            query: route.checks.verify_query.clone(),
+        }),
+        precondition: route.checks.precondition.clone(),
+        silence: route.checks.silence,
         on_resolved: route.on_resolved.as_str(),
         expires: route.expires,
         again_after: route.again_after,

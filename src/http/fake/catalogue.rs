@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Map;
 
 use crate::catalog::Scope;
+use crate::domain::checks::Checks;
 use crate::domain::ids::Target;
 use crate::domain::parameters::{Overrides, Plan, Refusal};
 use crate::domain::route::Route;
@@ -17,6 +18,7 @@ use crate::remediations::{Catalogue, PlaybookView, ReloadError, Remediations};
 pub(crate) struct FakeCatalogue {
     pub(crate) routes: Vec<Route>,
     pub(crate) playbooks: Vec<&'static str>,
+    pub(crate) checks: Checks,
     pub(crate) reload: Result<String, Vec<ReloadError>>,
 }
 
@@ -60,7 +62,12 @@ impl Remediations for FakeCatalogue {
             playbook: playbook.to_owned(),
             target: Target::parse("container/nginx").unwrap(),
             parameters,
+            checks: Checks::default(),
         })
+    }
+
+    fn checks(&self, _: &str, _: &Scope<'_>) -> Result<Checks, Refusal> {
+        Ok(self.checks.clone())
     }
 
     fn argv(&self, plan: &Plan) -> Vec<String> {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::attempt::{Attempt, Outcome};
+use crate::domain::checks::Checks;
 use crate::domain::host_stats::{HostStats, Recap};
 use crate::domain::ids::{Fingerprint, JobId, Target};
 use crate::domain::job::{Job, JobStatus, Trigger};
@@ -42,6 +43,7 @@ pub(crate) fn route(name: &str) -> Route {
         unless: Vec::new(),
         heartbeat: None,
         notify: None,
+        checks: Checks::default(),
     }
 }
 
@@ -100,6 +102,7 @@ pub(crate) fn job(number: u128, status: JobStatus) -> Job {
         parameters: parameters(),
         by_hand: None,
         changes: None,
+        checks: Checks::default(),
         attempts: Vec::new(),
         created_at: now(),
         run_at: now(),

@@ -14,12 +14,14 @@ use crate::domain::job::{Job, JobEvent, JobStatus, NewJob, Reason};
 use crate::domain::pause::{Breaker, Pause, Scope};
 use crate::domain::policy::{Delivery, Ledger, decide};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::verification::Verification;
 use crate::store::read::{
     AlertStory, AlertSummary, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
     Statistics, StatusCount,
 };
 use crate::store::{
-    ActiveRun, Answer, Brakes, By, Canceled, Claim, HeartbeatMiss, HeldBack, Received, Store, StoreError,
+    ActiveRun, Answer, Brakes, By, Canceled, Claim, Ended, HeartbeatMiss, HeldBack, Received, Store, StoreError,
+    Withdrawal,
 };
 
 #[derive(Default)]
@@ -89,6 +91,7 @@ fn stored(new: &NewJob) -> Job {
         parameters: new.parameters.clone(),
         by_hand: new.by_hand.clone(),
         changes: new.changes.clone(),
+        checks: new.checks.clone(),
         attempts: Vec::new(),
         created_at: new.created_at,
         run_at: new.created_at,
@@ -222,6 +225,10 @@ impl Store for FakeStore {
         not_in_the_fake()
     }
 
+    async fn withdraw(&self, _: AttemptKey, _: Withdrawal, _: Timestamp) -> Result<(), StoreError> {
+        not_in_the_fake()
+    }
+
     async fn append_log(&self, _: AttemptKey, _: u64, _: Vec<u8>) -> Result<(), StoreError> {
         not_in_the_fake()
     }
@@ -270,6 +277,22 @@ impl Store for FakeStore {
         state.jobs.push(stored(&job));
         state.inserted.push(job);
         Ok(())
+    }
+
+    async fn end_episodes(&self, _: Vec<Ended>, _: Timestamp) -> Result<(), StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn heal(&self, _: JobId, _: &str, _: Timestamp) -> Result<(), StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn note(&self, _: JobId, _: JobEvent) -> Result<(), StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn verifications(&self, _: Timestamp) -> Result<Vec<Verification>, StoreError> {
+        not_in_the_fake()
     }
 
     async fn settle_due(&self, _: Timestamp) -> Result<Vec<JobId>, StoreError> {

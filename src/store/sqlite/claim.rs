@@ -185,41 +185,50 @@ impl Write for Release {
     type Output = ();
 
     async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
-        let Self { key, why, now } = self;
-        let deleted = sqlx::query(DELETE_ATTEMPT)
-            .bind(key.job.to_string())
-            .bind(key.number)
-            .bind(key.fence)
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        let released = sqlx::query(RELEASE)
-            .bind(key.job.to_string())
-            .bind(key.fence)
-            .fetch_optional(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        let (1, Some(released)) = (deleted.rows_affected(), released) else {
-            return Err(StoreError::LostClaim(key));
+        give_back(scope, self.key, ("released", &self.why), self.now).await
+    }
+}
+
+/// Puts a claimed job back into the queue, without its attempt. What happened meanwhile ends it at once.
+pub(super) async fn give_back(
+    scope: &mut Scope<'_>,
+    key: AttemptKey,
+    (event, why): (&str, &str),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let deleted = sqlx::query(DELETE_ATTEMPT)
+        .bind(key.job.to_string())
+        .bind(key.number)
+        .bind(key.fence)
+        .execute(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    let released = sqlx::query(RELEASE)
+        .bind(key.job.to_string())
+        .bind(key.fence)
+        .fetch_optional(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    let (1, Some(released)) = (deleted.rows_affected(), released) else {
+        return Err(StoreError::LostClaim(key));
+    };
+    scope.touch(key.job);
+    note(scope, &key.job.to_string(), now, (event, "healgate"), why).await?;
+    // What happened meanwhile must not be forgotten with the run: a stop, or the end of the alert.
+    if let Some(CancelRequest { by, reason }) = cancel_requested(&released)? {
+        let by = By {
+            name: by,
+            at: now,
+            comment: None,
         };
-        scope.touch(key.job);
-        note(scope, &key.job.to_string(), now, ("released", "healgate"), &why).await?;
-        // What happened meanwhile must not be forgotten with the run: a stop, or the end of the alert.
-        if let Some(CancelRequest { by, reason }) = cancel_requested(&released)? {
-            let by = By {
-                name: by,
-                at: now,
-                comment: None,
-            };
-            return end_waiting(scope, key.job, &target(&released)?, (reason.as_str(), &by)).await;
+        return end_waiting(scope, key.job, &target(&released)?, (reason.as_str(), &by)).await;
+    }
+    match (get(&released, "episode")?, time_option(&released, "ended_at")?) {
+        (Some(_), Some(ended_at)) => {
+            let episode: EpisodeId = parsed(&released, "episode")?;
+            resolve_jobs(scope, &[(episode, ended_at)], now).await
         }
-        match (get(&released, "episode")?, time_option(&released, "ended_at")?) {
-            (Some(_), Some(ended_at)) => {
-                let episode: EpisodeId = parsed(&released, "episode")?;
-                resolve_jobs(scope, &[(episode, ended_at)], now).await
-            }
-            (None::<String>, _) | (_, None) => Ok(()),
-        }
+        (None::<String>, _) | (_, None) => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 
 use crate::domain::attempt::{AttemptKey, Ending, Start};
+use crate::domain::checks::Checks;
 use crate::domain::job::{Job, JobStatus, Reason, Trigger};
 use crate::domain::parameters::Parameters;
 use crate::domain::policy::{AfterRun, RunFacts, after_run};
@@ -31,7 +32,7 @@ const FINISH_ATTEMPT: &str = "
 
 const RUN_FACTS: &str = "
     -- run_facts
-    SELECT jobs.resolved_within, jobs.trigger_kind, jobs.parameters, jobs.episode, jobs.cancel_requested_by,
+    SELECT jobs.resolved_within, jobs.checks, jobs.trigger_kind, jobs.parameters, jobs.episode, jobs.cancel_requested_by,
            jobs.cancel_reason, jobs.aftercare ->> 'retry' AS retry, episodes.closed_at, episodes.ended_at, episodes.starts_at
     FROM   jobs
     LEFT   JOIN episodes ON episodes.id = jobs.episode
@@ -68,6 +69,7 @@ struct Facts {
     resolved_within: Option<Span>,
     check: bool,
     episode_open: Option<bool>,
+    by_query: bool,
     by_hand: bool,
     episode_starts_at: Option<Timestamp>,
     episode_ended_at: Option<Timestamp>,
@@ -82,7 +84,7 @@ impl Write for Finish {
         let facts = self.facts(scope).await?;
         match after_run(&self.run_facts(&facts)) {
             AfterRun::Finish { status, reason } => self.finish_job(scope, &facts, (status, reason)).await?,
-            AfterRun::Verify { until } => self.verify_job(scope, until).await?,
+            AfterRun::Verify { until } => self.verify_job(scope, until, facts.by_query).await?,
             AfterRun::Retry { at } => self.retry_job(scope, at).await?,
         }
         scope.touch(self.key.job);
@@ -155,6 +157,7 @@ impl Finish {
             check: facts.check,
             episode_open: facts.episode_open,
             cancel_reason: facts.cancel_reason,
+            by_query: facts.by_query,
             by_hand: facts.by_hand,
         }
     }
@@ -199,7 +202,7 @@ impl Finish {
         about(scope, &self.key, self.ending.finished_at, ("retrying", message)).await
     }
 
-    async fn verify_job(&self, scope: &mut Scope<'_>, until: Timestamp) -> Result<(), StoreError> {
+    async fn verify_job(&self, scope: &mut Scope<'_>, until: Timestamp, by_query: bool) -> Result<(), StoreError> {
         let done = sqlx::query(VERIFY_JOB)
             .bind(self.key.job.to_string())
             .bind(self.key.fence)
@@ -210,7 +213,11 @@ impl Finish {
         if done.rows_affected() == 0 {
             return Err(StoreError::LostClaim(self.key));
         }
-        let message = format!("waits until {until} for the alert to resolve");
+        let message = if by_query {
+            format!("waits until {until} for the route's query to become true")
+        } else {
+            format!("waits until {until} for the alert to resolve")
+        };
         about(scope, &self.key, self.ending.finished_at, ("verifying", message)).await
     }
 }
@@ -221,6 +228,7 @@ fn facts(row: &SqliteRow) -> Result<Facts, StoreError> {
     let closed = time_option(row, "closed_at")?.is_some();
     let trigger = word(row, "trigger_kind", Trigger::parse)?;
     let parameters: Parameters = json(row, "parameters")?;
+    let checks: Checks = json(row, "checks")?;
     let asked = cancel_requested(row)?;
     Ok(Facts {
         // Whoever asked for its end wants no other attempt.
@@ -231,6 +239,7 @@ fn facts(row: &SqliteRow) -> Result<Facts, StoreError> {
             .map(Span::from_secs),
         check: parameters.check,
         episode_open: episode.map(|_| !closed),
+        by_query: checks.verify_query.is_some(),
         by_hand: matches!(trigger, Trigger::Rerun | Trigger::Manual),
         episode_starts_at: time_option(row, "starts_at")?,
         episode_ended_at: time_option(row, "ended_at")?,

@@ -21,13 +21,13 @@ const INSERT_JOBS: &str = "
     -- insert_jobs
     INSERT INTO jobs (id, status, playbook, route, target, trigger_kind, triggered_by, rerun_of, follows, episode,
                       alertname, fingerprint, alert, alert_group, parameters, by_hand, changes, resolved_within, on_resolved,
-                      aftercare, check_mode, notify, created_at, run_at, expires_at)
+                      aftercare, check_mode, notify, checks, created_at, run_at, expires_at)
     SELECT value ->> 'id', value ->> 'status', value ->> 'playbook', value ->> 'route', value ->> 'target',
            value ->> 'trigger', value ->> 'triggered_by', value ->> 'rerun_of', value ->> 'follows',
            value ->> 'episode', value ->> 'alertname', value ->> 'fingerprint', value ->> 'alert',
            value ->> 'group', value ->> 'parameters', value ->> 'by_hand', value ->> 'changes',
            value ->> 'resolved_within', value ->> 'on_resolved', value ->> 'aftercare', value ->> 'check_mode',
-           value ->> 'notify', value ->> 'created_at',
+           value ->> 'notify', value ->> 'checks', value ->> 'created_at',
            value ->> 'created_at', value ->> 'expires_at'
     FROM   json_each(?1)
     ORDER  BY key";
@@ -200,6 +200,7 @@ struct Row<'a> {
     aftercare: String,
     check_mode: bool,
     notify: Option<String>,
+    checks: String,
     created_at: i64,
     expires_at: i64,
     message: String,
@@ -234,6 +235,7 @@ fn row(job: &NewJob) -> Result<Row<'_>, StoreError> {
         aftercare: to_json(&job.aftercare)?,
         check_mode: job.parameters.check,
         notify: job.notify.as_ref().map(to_json).transpose()?,
+        checks: to_json(&job.checks)?,
         created_at: job.created_at.as_micros(),
         expires_at: job.expires_at.as_micros(),
         message: first_message(job),

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 
 use crate::domain::aftercare::{Aftercare, Rung, RungPlan, RungTerms};
+use crate::domain::checks::Checks;
 use crate::domain::ids::{EpisodeId, JobId, Target};
 use crate::domain::job::{Job, JobStatus, NewJob, Reason, Trigger};
 use crate::domain::notify::{Notify, NotifyEvent};
@@ -214,6 +215,7 @@ fn rung_job(ended: &Ended, (rung, plan, rest): (&Rung, &Plan, &[Rung]), terms: &
         resolved_within: ended.resolved_within,
         on_resolved: ended.on_resolved.clone(),
         aftercare,
+        checks: plan.checks.clone(),
         episode: ended.job.episode,
         ..following(ended, rung, plan, (now, waits))
     }
@@ -265,6 +267,7 @@ fn following(ended: &Ended, rung: &Rung, plan: &Plan, (now, waits): (Timestamp, 
         on_resolved: OnResolved::Ignore,
         aftercare: Aftercare::default(),
         notify: ended.notify.clone(),
+        checks: Checks::default(),
         created_at: now,
         expires_at: now + waits.duration(),
     }

@@ -12,6 +12,7 @@ const STEPS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0003_changes.sql"),
     include_str!("../../../migrations/sqlite/0004_on_resolved.sql"),
     include_str!("../../../migrations/sqlite/0005_notify.sql"),
+    include_str!("../../../migrations/sqlite/0006_peers.sql"),
     include_str!("../../../migrations/sqlite/0007_stats_and_heartbeats.sql"),
     include_str!("../../../migrations/sqlite/0008_policy.sql"),
 ];

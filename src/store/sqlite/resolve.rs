@@ -34,6 +34,7 @@ const HEAL_VERIFYING: &str = "
            front = 0
     FROM   json_each(?1) AS closed
     WHERE  jobs.episode = closed.value ->> 'id' AND jobs.status = 'verifying'
+    AND    jobs.checks ->> 'verify_query' IS NULL
     RETURNING id, target, playbook, route, status, reason, healed_at,
               (SELECT starts_at FROM episodes WHERE episodes.id = jobs.episode) AS episode_starts_at";
 
@@ -71,7 +72,14 @@ const GIVE_UP_VERIFYING: &str = "
     -- give_up_verifying
     UPDATE jobs INDEXED BY jobs_verifying
     SET    status = 'failed', reason = 'not_healed', finished_at = ?1, front = 0
-    WHERE  status = 'verifying' AND verify_until <= ?1
+    WHERE  status = 'verifying' AND verify_until <= ?1 AND checks ->> 'verify_query' IS NULL
+    RETURNING id, target, playbook, route, status, reason, NULL AS healed_at, NULL AS episode_starts_at";
+
+const GIVE_UP_QUERIES: &str = "
+    -- give_up_queries
+    UPDATE jobs INDEXED BY jobs_verifying
+    SET    status = 'failed', reason = 'not_healed', finished_at = ?1, front = 0
+    WHERE  status = 'verifying' AND verify_until <= ?1 AND checks ->> 'verify_query' IS NOT NULL
     RETURNING id, target, playbook, route, status, reason, NULL AS healed_at, NULL AS episode_starts_at";
 
 const NOTE_ALL: &str = "
@@ -99,6 +107,10 @@ pub(super) async fn settle_due(scope: &mut Scope<'_>, now: Timestamp) -> Result<
         (
             GIVE_UP_VERIFYING,
             "not healed: the alert did not resolve in the time that its route allows",
+        ),
+        (
+            GIVE_UP_QUERIES,
+            "not healed: the query did not become true in the time that its route allows",
         ),
     ] {
         let rows = sqlx::query(statement)
@@ -221,7 +233,7 @@ pub(super) fn finished(row: &SqliteRow) -> Result<FinishedJob, StoreError> {
     })
 }
 
-async fn note_all(
+pub(super) async fn note_all(
     scope: &mut Scope<'_>,
     jobs: &[JobId],
     now: Timestamp,

@@ -147,6 +147,7 @@ pub(super) fn job(row: &SqliteRow) -> Result<Job, StoreError> {
         parameters: json(row, "parameters")?,
         by_hand: json_option(row, "by_hand")?,
         changes: json_option(row, "changes")?,
+        checks: json(row, "checks")?,
         attempts: Vec::new(),
         created_at: time(row, "created_at")?,
         run_at: time(row, "run_at")?,

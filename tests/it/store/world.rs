@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use healgate::clock::Ids;
+use healgate::clock::{Clock, Ids};
 use healgate::domain::aftercare::{Aftercare, Rung};
 use healgate::domain::alert::{Alert, AlertStatus, Group, Sender};
 use healgate::domain::attempt::{AttemptKey, Ending, Outcome, TaskResult};
+use healgate::domain::checks::Checks;
 use healgate::domain::decision::{Decision, DecisionKind};
 use healgate::domain::host_stats::HostStats;
 use healgate::domain::ids::{Fingerprint, JobId, NotificationId, Target};
@@ -44,6 +45,16 @@ impl Observer for Heard {
     }
 }
 
+/// Moved by the story.
+#[derive(Debug)]
+struct StoryClock(Arc<AtomicI64>);
+
+impl Clock for StoryClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
 pub(super) async fn open(folder: &Path, heard: Arc<Heard>) -> Result<SqliteStore, StoreError> {
     SqliteStore::open(&folder.join("healgate.db"), heard).await
 }
@@ -53,7 +64,7 @@ pub(super) struct World {
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) heard: Arc<Heard>,
     ids: Ids,
-    now: AtomicI64,
+    now: Arc<AtomicI64>,
     /// The rules for all routes together.
     pub(super) fleet: Mutex<Fleet>,
     /// The catalogue: every route that an alert has reached so far.
@@ -71,7 +82,7 @@ impl World {
             outbox: store,
             heard,
             ids: Ids::default(),
-            now: AtomicI64::new(1_790_000_000_000_000),
+            now: Arc::new(AtomicI64::new(1_790_000_000_000_000)),
             fleet: Mutex::default(),
             routes: Mutex::default(),
             _folder: folder,
@@ -104,6 +115,11 @@ impl World {
 
     pub(super) fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.now.load(Ordering::SeqCst))
+    }
+
+    /// The same time for whoever asks a clock.
+    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(StoryClock(Arc::clone(&self.now)))
     }
 
     pub(super) fn ago(&self, seconds: u64) -> Timestamp {
@@ -257,6 +273,7 @@ impl World {
             on_resolved: OnResolved::Ignore,
             aftercare: Aftercare::default(),
             notify: None,
+            checks: Checks::default(),
             created_at: self.now(),
             expires_at: self.now() + Duration::from_secs(3_600),
         }
@@ -424,6 +441,7 @@ pub(super) fn route(name: &str) -> Route {
         unless: Vec::new(),
         heartbeat: None,
         notify: None,
+        checks: Checks::default(),
     }
 }
 
@@ -492,6 +510,7 @@ fn plan(target: &str) -> Plan {
         playbook: "restart-container".to_owned(),
         target: Target::parse(target).unwrap(),
         parameters: parameters(),
+        checks: Checks::default(),
     }
 }
 

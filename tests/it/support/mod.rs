@@ -4,6 +4,7 @@ pub(crate) mod alerts;
 pub(crate) mod folder;
 pub(crate) mod gateway;
 pub(crate) mod mailbox;
+pub(crate) mod monitoring;
 pub(crate) mod receiver;
 pub(crate) mod wait;
 

@@ -12,6 +12,7 @@ const SOURCES: &[&str] = &[
     include_str!("../../sqlite.rs"),
     include_str!("../accept.rs"),
     include_str!("../alerts.rs"),
+    include_str!("../asked.rs"),
     include_str!("../change.rs"),
     include_str!("../claim.rs"),
     include_str!("../finish.rs"),
