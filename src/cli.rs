@@ -4,6 +4,7 @@ mod check;
 mod client;
 mod explain;
 mod notify;
+mod pause;
 mod run_guard;
 mod run_host;
 mod say;
@@ -39,6 +40,10 @@ enum Command {
     /// Try notifiers
     #[command(subcommand)]
     Notify(notify::Command),
+    /// Stop everything, a route or a target from starting, at the gateway of HEALGATE_URL
+    Pause(pause::Pause),
+    /// Let it go on; what still fires is decided again
+    Resume(pause::Resume),
     /// Make access tokens
     #[command(subcommand)]
     Token(token::Command),
@@ -65,6 +70,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Notify(command) => notify::run(&command),
+        Command::Pause(args) => pause::pause(&args),
+        Command::Resume(args) => pause::resume(&args),
         Command::Token(command) => token::run(&command),
         Command::RunHost(args) => run_host::run(&args),
         Command::RunGuard(args) => run_guard::run(&args),

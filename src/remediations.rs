@@ -13,7 +13,7 @@ use crate::domain::checks::Checks;
 use crate::domain::ids::JobId;
 use crate::domain::parameters::{Overrides, Plan, Refusal};
 use crate::domain::policy::Reached;
-use crate::domain::route::{OnResolved, Route};
+use crate::domain::route::{Mode, OnResolved, Route};
 use crate::domain::rules::Fleet;
 use crate::domain::timestamp::Timestamp;
 
@@ -131,8 +131,14 @@ impl Renderer<'_> {
             OnResolved::Run(playbook) if is_rendered => Some(self.rung(route, playbook, alert)),
             OnResolved::Run(_) | OnResolved::Ignore | OnResolved::Cancel => None,
         };
+        let plan = playbook.map(|playbook| self.render((route, playbook), alert, job));
+        let observed = plan.as_ref().filter(|_| route.mode == Mode::Observe);
         Reached {
-            plan: playbook.map(|playbook| self.render((route, playbook), alert, job)),
+            argv: match observed {
+                Some(Ok(plan)) => self.catalogue.argv(plan),
+                Some(Err(_)) | None => Vec::new(),
+            },
+            plan,
             job,
             ladder: rungs.map(|playbook| self.rung(route, playbook, alert)).collect(),
             cleanup,

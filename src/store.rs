@@ -82,6 +82,8 @@ pub struct HeartbeatMiss {
     pub last_received_at: Option<Timestamp>,
     /// When it should have come at the latest.
     pub missed_since: Timestamp,
+    /// The notifiers that hear of it.
+    pub tell: Vec<String>,
 }
 
 /// That a claimed job is not to run.

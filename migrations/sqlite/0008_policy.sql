@@ -1,6 +1,9 @@
 -- What the route asks for after its job has run: retries, the ladder, breakers.
 ALTER TABLE jobs ADD COLUMN aftercare TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(aftercare));
 
+-- Of a route that only observes: what it would have run.
+ALTER TABLE decisions ADD COLUMN would_run TEXT CHECK (would_run IS NULL OR json_valid(would_run));
+
 -- What caps and cooldowns count.
 CREATE INDEX jobs_of_place ON jobs (route, target, finished_at) WHERE route IS NOT NULL;
 -- What breakers count.

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::Value;
 
 use crate::tls;
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where a gateway listens that was told nothing else.
+const USUAL: &str = "http://127.0.0.1:8750";
 
 /// A gateway that can be asked.
 #[derive(Debug)]
@@ -21,26 +25,37 @@ pub(super) struct Client {
 impl Client {
     /// The gateway that the environment names: `HEALGATE_URL`, and `HEALGATE_TOKEN` where it asks for one.
     pub(super) fn named_by(environment: &BTreeMap<String, String>) -> Option<Self> {
-        let filled = |name: &str| {
-            environment
-                .get(name)
-                .map(|text| text.trim())
-                .filter(|text| !text.is_empty())
-        };
-        let url = filled("HEALGATE_URL")?.trim_end_matches('/').to_owned();
-        let token = filled("HEALGATE_TOKEN").map(str::to_owned);
+        let url = filled(environment, "HEALGATE_URL")?.trim_end_matches('/').to_owned();
+        let token = filled(environment, "HEALGATE_TOKEN");
         Some(Self { url, token })
+    }
+
+    /// The same; one on this machine with its usual port where nothing is named.
+    pub(super) fn at(environment: &BTreeMap<String, String>) -> Self {
+        let usual = || Self {
+            url: USUAL.to_owned(),
+            token: filled(environment, "HEALGATE_TOKEN"),
+        };
+        Self::named_by(environment).unwrap_or_else(usual)
     }
 
     /// Posts a body and answers with the JSON that came back. The error is a sentence for people.
     pub(super) fn post(&self, path: &str, body: Vec<u8>) -> Result<Value, String> {
+        self.call(Method::POST, path, body)
+    }
+
+    /// The same with any method; nothing that came back is `null`.
+    pub(super) fn call(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Value, String> {
         let url = format!("{}{path}", self.url);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| format!("failed to start the runtime: {error}"))?;
-        let answer = runtime.block_on(self.send(&url, body));
+        let answer = runtime.block_on(self.send(method, &url, body));
         let (status, text) = answer.map_err(|error| format!("failed to ask {url}: {}", chain(&error)))?;
+        if status.is_success() && text.is_empty() {
+            return Ok(Value::Null);
+        }
         let value = serde_json::from_str(&text);
         match (status.is_success(), value) {
             (true, Ok(value)) => Ok(value),
@@ -49,16 +64,30 @@ impl Client {
         }
     }
 
-    async fn send(&self, url: &str, body: Vec<u8>) -> Result<(reqwest::StatusCode, String), reqwest::Error> {
+    async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        body: Vec<u8>,
+    ) -> Result<(reqwest::StatusCode, String), reqwest::Error> {
         tls::use_ring();
         let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
-        let mut request = client.post(url).header("Content-Type", "application/json").body(body);
+        let mut request = client
+            .request(method, url)
+            .header("Content-Type", "application/json")
+            .body(body);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
         let answer = request.send().await?;
         Ok((answer.status(), answer.text().await?))
     }
+}
+
+/// A variable that says something.
+fn filled(environment: &BTreeMap<String, String>, name: &str) -> Option<String> {
+    let text = environment.get(name)?.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// What a problem document says, one line for each thing that is wrong.

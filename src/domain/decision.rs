@@ -1,8 +1,9 @@
 //! What the gateway did about one alert of one notification for one route, and why.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::domain::ids::{EpisodeId, Fingerprint, JobId};
+use crate::domain::ids::{EpisodeId, Fingerprint, JobId, Target};
 
 /// The decision's word, as the API, the database and the metrics write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
@@ -72,6 +73,17 @@ impl DecisionKind {
     }
 }
 
+/// What a route that only observes would have run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct WouldRun {
+    pub playbook: String,
+    #[schema(value_type = String)]
+    pub target: Target,
+    pub argv: Vec<String>,
+    #[schema(value_type = Object)]
+    pub vars: Map<String, Value>,
+}
+
 /// One decision, in the order of the notification's alerts and then of the routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -83,5 +95,6 @@ pub struct Decision {
     /// A sentence that a person understands.
     pub reason: String,
     pub job: Option<JobId>,
+    pub would_run: Option<Box<WouldRun>>,
     pub episode: Option<EpisodeId>,
 }

@@ -14,6 +14,15 @@ pub struct Heartbeat {
     pub grace: Option<Span>,
 }
 
+/// A route that waits for a heartbeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    pub route: String,
+    pub heartbeat: Heartbeat,
+    /// The notifiers that hear of a missed one.
+    pub tell: Vec<String>,
+}
+
 /// What is known of a route's heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pulse {

@@ -2,12 +2,14 @@
 
 mod after_run;
 mod decide;
+mod delivery;
 mod episodes;
 mod guard;
 mod restrain;
 
 pub use after_run::{AfterRun, RunFacts, after_run};
-pub use decide::{Delivery, Held, Intake, Reached, Verdict, decide, decide_again};
+pub use decide::{decide, decide_again};
+pub use delivery::{Delivery, Held, Intake, Reached, Verdict};
 pub use episodes::{ClosedEpisode, EpisodeChange, EpisodeFacts, JobFacts, LATE_FIRING_WINDOW, Ledger, OpenEpisode};
 pub use restrain::{CapUse, Cooldown, PlaceJob, Restraint, Restraints, Wish, cap_uses};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::domain::alert::{Labels, Sender};
-use crate::domain::decision::DecisionKind;
+use crate::domain::decision::{DecisionKind, WouldRun};
 use crate::domain::ids::{EpisodeId, Fingerprint, JobId, NotificationId};
 use crate::domain::job::{Job, JobEvent, JobStatus, Reason, Trigger};
 use crate::domain::timestamp::Timestamp;
@@ -96,6 +96,7 @@ pub struct StoredDecision {
     pub kind: DecisionKind,
     pub reason: String,
     pub job: Option<JobId>,
+    pub would_run: Option<WouldRun>,
 }
 
 /// All that is known of one alert, newest first; each list is capped at 500.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::domain::heartbeat::{Heartbeat, Pulse};
+use crate::domain::heartbeat::{Expected, Pulse};
 use crate::domain::timestamp::Timestamp;
 use crate::store::{HeartbeatMiss, Store, StoreError};
 
@@ -19,8 +19,8 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// Which routes wait for heartbeats now.
 pub trait Expectations: Send + Sync {
-    /// By the routes' names.
-    fn heartbeats(&self) -> Vec<(String, Heartbeat)>;
+    /// Each of them.
+    fn heartbeats(&self) -> Vec<Expected>;
 }
 
 /// Watches until it is told to end.
@@ -73,10 +73,11 @@ impl Watch {
         let mut overdue = Vec::new();
         let mut sleep = LONGEST_SLEEP;
         for pulse in pulses {
-            let heartbeat = expected.iter().find(|(route, _)| *route == pulse.route);
-            let due = heartbeat.and_then(|(_, heartbeat)| pulse.due(heartbeat, self.listening_since));
-            match due {
-                Some(due) if due <= now => overdue.push(miss(pulse, due)),
+            let Some(expected) = expected.iter().find(|expected| expected.route == pulse.route) else {
+                continue;
+            };
+            match pulse.due(&expected.heartbeat, self.listening_since) {
+                Some(due) if due <= now => overdue.push(miss(pulse, due, expected)),
                 Some(due) => sleep = sleep.min(due.since(now)),
                 None => {}
             }
@@ -88,11 +89,11 @@ impl Watch {
     }
 
     /// Waits for what the catalogue names, and for nothing else. Writes only where that has changed.
-    async fn agree(&self, expected: &[(String, Heartbeat)], now: Timestamp) -> Result<Vec<Pulse>, StoreError> {
+    async fn agree(&self, expected: &[Expected], now: Timestamp) -> Result<Vec<Pulse>, StoreError> {
         let pulses = self.store.heartbeats().await?;
         let is_known = |route: &str| pulses.iter().any(|pulse| pulse.route == route);
-        let is_expected = |route: &str| expected.iter().any(|(name, _)| name == route);
-        let begin = expected.iter().map(|(route, _)| route.clone());
+        let is_expected = |route: &str| expected.iter().any(|expected| expected.route == route);
+        let begin = expected.iter().map(|expected| expected.route.clone());
         let begin: Vec<String> = begin.filter(|route| !is_known(route)).collect();
         let end = pulses.iter().map(|pulse| pulse.route.clone());
         let end: Vec<String> = end.filter(|route| !is_expected(route)).collect();
@@ -104,10 +105,11 @@ impl Watch {
     }
 }
 
-fn miss(pulse: Pulse, missed_since: Timestamp) -> HeartbeatMiss {
+fn miss(pulse: Pulse, missed_since: Timestamp, expected: &Expected) -> HeartbeatMiss {
     HeartbeatMiss {
         route: pulse.route,
         last_received_at: pulse.last_received_at,
         missed_since,
+        tell: expected.tell.clone(),
     }
 }

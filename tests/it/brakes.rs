@@ -127,6 +127,36 @@ async fn a_signal_throws_the_kill_switch_too() {
     assert_eq!(gateway.alert(&[firing("Down", "f1")]).await[0]["decision"], "paused");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kill_switch_is_thrown_from_the_terminal() {
+    let folder = Folder::new();
+    let gateway = Gateway::start(&folder).await;
+    let run = |args: &[&str]| {
+        let mut command = assert_cmd::Command::cargo_bin("healgate").unwrap();
+        let command = command.args(args).env("HEALGATE_URL", gateway.url());
+        let output = tokio::task::block_in_place(|| command.output().unwrap());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, said, _) = run(&["pause", "--comment", "the network is down"]);
+    assert_eq!(code, Some(0));
+    assert!(said.starts_with("paused: all, by anonymous since "), "{said}");
+    let decided = gateway.alert(&[firing("Down", "f1")]).await;
+    assert!(
+        decided[0]["reason"].as_str().unwrap().contains("the network is down"),
+        "{decided:?}"
+    );
+    let (code, said, _) = run(&["resume"]);
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(0), "resumed: all; what still fires is decided again\n")
+    );
+    let (code, _, said) = run(&["pause", "everything"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("write all, route:NAME or target:NAME"), "{said}");
+    gateway.kill().await;
+}
+
 #[tokio::test]
 async fn cooldowns_caps_and_breakers_are_explained_with_their_times_and_counts() {
     let folder = Folder::new();

@@ -67,11 +67,15 @@ fn an_empty_catalogue_and_a_variable_that_is_wrong_are_named() {
 }
 
 #[test]
-fn keys_that_are_not_in_force_yet_are_warned_about() {
+fn a_notifier_that_is_not_there_is_named() {
     let folder = Folder::new();
     let catalogue = folder.read("remediations.yml");
     folder.write("remediations.yml", &format!("{catalogue}    notify: {{to: [ops]}}\n"));
-    insta::assert_snapshot!(check(&folder, &[]));
+    let told = check(&folder, &[]);
+    assert!(
+        told.contains("names the notifier \"ops\", which is not under `notifiers`"),
+        "{told}"
+    );
 }
 
 #[test]

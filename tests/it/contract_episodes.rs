@@ -276,3 +276,36 @@ async fn canceling_is_told_at_once_for_what_waits_and_refused_for_what_is_over()
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_route_that_only_observes_records_what_it_would_have_run() {
+    let folder = Folder::new();
+    folder.write("remediations.yml", MODES);
+    let gateway = Gateway::start(&folder).await;
+    gateway.alert(&[firing("Ask", "f1")]).await;
+    let story = gateway.get("/api/v1/alerts/f1").await;
+    let told = story["decisions"].as_array().unwrap().iter();
+    let observed = told
+        .clone()
+        .find(|decision| decision["decision"] == "observed")
+        .unwrap();
+    let would_run = &observed["would_run"];
+    assert_eq!(
+        (&would_run["playbook"], would_run["vars"].is_object()),
+        (&"fix".into(), true)
+    );
+    let argv: Vec<&str> = would_run["argv"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|word| word.as_str().unwrap())
+        .collect();
+    assert!(
+        argv[0].ends_with("ansible-playbook") && argv.last().unwrap().ends_with("fix.yml"),
+        "{argv:?}"
+    );
+    assert!(
+        told.clone()
+            .all(|decision| decision["decision"] == "observed" || decision["would_run"].is_null())
+    );
+}

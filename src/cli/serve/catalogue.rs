@@ -8,7 +8,8 @@ use crate::ansible::Ansible;
 use crate::catalog::{Catalog, Defaults, Playbook, Scope};
 use crate::config::{Diagnostic, Diagnostics, Place, Severity};
 use crate::domain::checks::Checks;
-use crate::domain::heartbeat::Heartbeat;
+use crate::domain::heartbeat::Expected;
+use crate::domain::notify::NotifyEvent;
 use crate::domain::parameters::{Overrides, Parameters, Plan, Refusal};
 use crate::domain::route::Route;
 use crate::domain::rules::Fleet;
@@ -93,12 +94,18 @@ impl Catalogue for LiveCatalogue {
 }
 
 impl Expectations for LiveCatalogue {
-    fn heartbeats(&self) -> Vec<(String, Heartbeat)> {
+    fn heartbeats(&self) -> Vec<Expected> {
         let in_force = self.in_force.load();
-        let routes = in_force.catalog.routes().iter();
-        routes
-            .filter_map(|route| Some((route.name.clone(), route.heartbeat?)))
-            .collect()
+        let expected = |route: &Route| {
+            let notify = route.notify.as_ref();
+            let told = notify.filter(|notify| notify.events.contains(&NotifyEvent::HeartbeatMissed));
+            Some(Expected {
+                route: route.name.clone(),
+                heartbeat: route.heartbeat?,
+                tell: told.map_or_else(Vec::new, |notify| notify.to.clone()),
+            })
+        };
+        in_force.catalog.routes().iter().filter_map(expected).collect()
     }
 }
 

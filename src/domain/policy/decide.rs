@@ -1,87 +1,15 @@
 //! The decisions about one notification.
 
 use crate::domain::aftercare::{Aftercare, Rung};
-use crate::domain::alert::{Alert, Group};
-use crate::domain::decision::{Decision, DecisionKind};
-use crate::domain::ids::{EpisodeId, JobId, NotificationId, Target};
+use crate::domain::decision::{Decision, DecisionKind, WouldRun};
+use crate::domain::ids::{EpisodeId, JobId};
 use crate::domain::job::{JobStatus, NewJob, Reason, Trigger};
-use crate::domain::notify::Notify;
-use crate::domain::parameters::{Plan, Refusal};
-use crate::domain::pause::Scope;
-use crate::domain::policy::episodes::{EpisodeChange, EpisodeFacts, JobFacts, Ledger, Place};
+use crate::domain::parameters::Plan;
+use crate::domain::policy::delivery::{Delivery, Held, Intake, Reached, Verdict};
+use crate::domain::policy::episodes::{EpisodeFacts, JobFacts, Ledger, Place};
 use crate::domain::policy::guard::guard;
 use crate::domain::policy::restrain::{Restraint, Restraints, Wish};
 use crate::domain::route::{Mode, Route};
-use crate::domain::rules::Fleet;
-use crate::domain::timestamp::Timestamp;
-
-/// A notification with all that is needed to decide about it but the facts.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    pub id: NotificationId,
-    pub received_at: Timestamp,
-    /// The name of the token that posted it.
-    pub posted_by: String,
-    pub group: Group,
-    pub intakes: Vec<Intake>,
-    /// The rules for all routes together.
-    pub fleet: Fleet,
-}
-
-/// One alert and the routes that it reaches, with what each of them would run.
-#[derive(Clone, Debug)]
-pub struct Intake {
-    pub alert: Alert,
-    pub reached: Vec<Reached>,
-    /// Names the episode if this report begins one.
-    pub spare_episode: EpisodeId,
-}
-
-/// A route that an alert reaches.
-#[derive(Clone, Debug)]
-pub struct Reached {
-    pub route: Route,
-    /// The rendered playbook; a resolved alert needs none.
-    pub plan: Option<Result<Plan, Refusal>>,
-    /// Names the job if one is made; the plan was rendered with it.
-    pub job: JobId,
-    /// The playbooks of the route's ladder, rendered.
-    pub ladder: Vec<Rung>,
-    /// What runs after a job whose alert resolved while it ran.
-    pub cleanup: Option<Rung>,
-    /// A person has let it pass the storm limit.
-    pub is_released: bool,
-}
-
-/// All that a notification causes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
-    pub decisions: Vec<Decision>,
-    pub episodes: Vec<EpisodeChange>,
-    pub jobs: Vec<NewJob>,
-    /// Jobs that no longer count for their episode and route, because a new one takes their place.
-    pub superseded: Vec<JobId>,
-    /// What is to be decided again by the gateway itself, once its cause ends.
-    pub held: Vec<Held>,
-    /// What is held back no longer.
-    pub freed: Vec<(EpisodeId, String)>,
-    /// Half-open breakers, and the jobs that try them.
-    pub trials: Vec<(Scope, JobId)>,
-}
-
-/// An alert that a route would make a job for, if nothing held it back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    pub episode: EpisodeId,
-    pub route: String,
-    pub target: Target,
-    pub restraint: Restraint,
-    pub alert: Alert,
-    /// Whom the route wants told.
-    pub notify: Option<Notify>,
-    /// The job after which a rung of a ladder is held back; nothing for the route's own playbook.
-    pub follows: Option<JobId>,
-}
 
 /// Decides about every alert of a notification, in order, for every route that it reaches.
 pub fn decide(delivery: &Delivery, ledger: &mut Ledger) -> Verdict {
@@ -224,7 +152,17 @@ impl<'a> Deciding<'a> {
                 "the route only observes; it would run {} on {}",
                 plan.playbook, plan.target
             );
-            return self.push(Some(name), DecisionKind::Observed, reason, None);
+            self.push(Some(name), DecisionKind::Observed, reason, None);
+            let would_run = WouldRun {
+                playbook: plan.playbook.clone(),
+                target: plan.target.clone(),
+                argv: reached.argv.clone(),
+                vars: plan.parameters.vars.clone(),
+            };
+            if let Some(decision) = self.verdict.decisions.last_mut() {
+                decision.would_run = Some(Box::new(would_run));
+            }
+            return;
         }
         if let Some(job) = counted {
             self.verdict.superseded.push(job.id);
@@ -385,6 +323,7 @@ impl<'a> Deciding<'a> {
             kind,
             reason,
             job,
+            would_run: None,
             episode,
         });
     }

@@ -139,6 +139,7 @@ fn delivery(next: &mut u128, now: Timestamp, reports: Vec<Report>) -> Delivery {
                         ladder: Vec::new(),
                         cleanup: None,
                         is_released: false,
+                        argv: Vec::new(),
                     })
                     .collect(),
                 alert,

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::domain::alert::Sender;
-use crate::domain::decision::{Decision, DecisionKind};
+use crate::domain::decision::{Decision, DecisionKind, WouldRun};
 use crate::domain::ids::{EpisodeId, Fingerprint, JobId, NotificationId};
 use crate::domain::timestamp::Timestamp;
 use crate::store::read::{NotificationDetail, NotificationSummary, StoredDecision};
@@ -46,6 +46,8 @@ pub(super) struct StoredDecisionView {
     episode: Option<EpisodeId>,
     #[serde(flatten)]
     decision: DecisionView,
+    /// Of a route that only observes: what it would have run.
+    would_run: Option<WouldRun>,
 }
 
 /// One accepted webhook.
@@ -107,6 +109,7 @@ impl From<StoredDecision> for StoredDecisionView {
                 reason: stored.reason,
                 job: stored.job,
             },
+            would_run: stored.would_run,
         }
     }
 }

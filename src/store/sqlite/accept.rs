@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::domain::alert::Alert;
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, WouldRun};
 use crate::domain::ids::{EpisodeId, Fingerprint, JobId, NotificationId};
 use crate::domain::policy::{Delivery, EpisodeChange, Verdict, decide, decide_again};
 use crate::domain::timestamp::Timestamp;
@@ -62,9 +62,9 @@ const SUPERSEDE_JOBS: &str = "
 
 const INSERT_DECISIONS: &str = "
     -- insert_decisions
-    INSERT INTO decisions (notification, at, episode, fingerprint, alertname, route, decision, reason, job)
+    INSERT INTO decisions (notification, at, episode, fingerprint, alertname, route, decision, reason, job, would_run)
     SELECT ?2, ?3, value ->> 'episode', value ->> 'fingerprint', value ->> 'alertname', value ->> 'route',
-           value ->> 'decision', value ->> 'reason', value ->> 'job'
+           value ->> 'decision', value ->> 'reason', value ->> 'job', value ->> 'would_run'
     FROM   json_each(?1)
     ORDER  BY key";
 
@@ -187,6 +187,7 @@ async fn insert_decisions(
             decision: decision.kind.as_str(),
             reason: &decision.reason,
             job: decision.job,
+            would_run: decision.would_run.as_deref(),
         })
         .collect();
     sqlx::query(INSERT_DECISIONS)
@@ -269,6 +270,7 @@ struct DecisionRow<'a> {
     decision: &'static str,
     reason: &'a str,
     job: Option<JobId>,
+    would_run: Option<&'a WouldRun>,
 }
 
 /// What the statements about episodes take for each change; each of them reads what it needs.

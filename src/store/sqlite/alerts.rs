@@ -14,7 +14,8 @@ use crate::store::read::{
 use crate::store::sqlite::jobs;
 use crate::store::sqlite::page::{after, cut};
 use crate::store::sqlite::rows::{
-    count, database, fingerprint, get, ids, job_event, json, parsed, parsed_option, time, time_option, word,
+    count, database, fingerprint, get, ids, job_event, json, json_option, parsed, parsed_option, time, time_option,
+    word,
 };
 
 /// How much of an alert's or a notification's story is told at once.
@@ -200,6 +201,7 @@ fn decision(row: &SqliteRow) -> Result<StoredDecision, StoreError> {
         kind: word(row, "decision", DecisionKind::parse)?,
         reason: get(row, "reason")?,
         job: parsed_option(row, "job")?,
+        would_run: json_option(row, "would_run")?,
     })
 }
 

@@ -5,8 +5,10 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use crate::domain::alert::AlertStatus;
 use crate::domain::heartbeat::Pulse;
+use crate::domain::notify::{Announcement, NotifyEvent};
 use crate::domain::policy::Delivery;
 use crate::domain::timestamp::Timestamp;
+use crate::store::sqlite::outbox::announce;
 use crate::store::sqlite::rows::{database, get, time, time_option, to_json};
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{HeartbeatMiss, StoreError};
@@ -143,8 +145,11 @@ impl Write for Miss {
                 .await
                 .map_err(database)?;
             if let Some(row) = row {
-                let miss = miss(&row)?;
-                tell_missed(&miss);
+                let miss = HeartbeatMiss {
+                    tell: overdue.tell.clone(),
+                    ..miss(&row)?
+                };
+                tell_missed(scope, &miss).await?;
                 misses.push(miss);
             }
         }
@@ -152,14 +157,25 @@ impl Write for Miss {
     }
 }
 
-/// The one place where a heartbeat becomes missed: within the transaction that notes it, once for each miss. Whoever is to
-/// be told of `heartbeat_missed` is told from here.
-fn tell_missed(miss: &HeartbeatMiss) {
+/// The one place where a heartbeat becomes missed: within the transaction that notes it, once for each miss.
+async fn tell_missed(scope: &mut Scope<'_>, miss: &HeartbeatMiss) -> Result<(), StoreError> {
     let (route, since) = (&miss.route, miss.missed_since);
-    match miss.last_received_at {
-        Some(last) => tracing::warn!(route, %since, %last, "a heartbeat is missed"),
-        None => tracing::warn!(route, %since, "a heartbeat is missed; it never came"),
-    }
+    let last = match miss.last_received_at {
+        Some(last) => format!("it last came at {last}"),
+        None => "it never came".to_owned(),
+    };
+    tracing::warn!(route, %since, last, "a heartbeat is missed");
+    let announcement = Announcement {
+        event: NotifyEvent::HeartbeatMissed,
+        to: miss.tell.clone(),
+        key: format!("{route} {}", since.as_micros()),
+        title: format!("The heartbeat of the route {route} stays away"),
+        text: format!(
+            "It should have come by {since}; {last}. Alerts may not arrive any more, and nothing would be healed then: look \
+             whether Prometheus evaluates its rules, and Alertmanager reaches this gateway."
+        ),
+    };
+    announce(scope, &announcement, since).await
 }
 
 /// The one place where a missed heartbeat comes back.
@@ -173,6 +189,7 @@ fn miss(row: &SqliteRow) -> Result<HeartbeatMiss, StoreError> {
         route: get(row, "route")?,
         last_received_at: time_option(row, "last_received_at")?,
         missed_since: time(row, "missed_since")?,
+        tell: Vec::new(),
     })
 }
 

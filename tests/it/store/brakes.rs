@@ -6,6 +6,7 @@ use healgate::domain::attempt::Outcome;
 use healgate::domain::decision::DecisionKind;
 use healgate::domain::ids::{JobId, Target};
 use healgate::domain::job::{JobStatus, Reason};
+use healgate::domain::notify::{Notify, NotifyEvent};
 use healgate::domain::pause::Scope;
 use healgate::domain::route::{Mode, Route};
 use healgate::domain::rules::{BreakerRule, Cap, FlapRule, Fleet, StormRule};
@@ -32,8 +33,16 @@ fn capped(caps: &[(u32, u64)]) -> Route {
     }
 }
 
+fn told() -> Option<Notify> {
+    Some(Notify {
+        to: vec!["ops".to_owned()],
+        events: vec![NotifyEvent::BreakerOpened, NotifyEvent::Storm],
+    })
+}
+
 fn breaking() -> Route {
     Route {
+        notify: told(),
         breaker: Some(BreakerRule {
             failures: 2,
             within: Span::from_secs(600),
@@ -230,6 +239,7 @@ async fn a_breaker_opens_after_failures_lets_one_try_and_closes_when_that_goes_w
     let open = world.store.breakers().await.unwrap();
     assert_eq!(open.len(), 1);
     assert_eq!(open[0].until, Some(after(&world, 300)));
+    assert_eq!(world.events_for("ops").await, ["breaker_opened"]);
     for fingerprint in ["c", "d"] {
         let report = firing(fingerprint, world.ago(9)).via(breaking(), fingerprint);
         assert_eq!(kinds(&world, report).await, [DecisionKind::Tripped]);
@@ -360,14 +370,20 @@ async fn a_storm_is_held_until_the_window_allows_or_a_person_lets_it_pass() {
         }),
         breaker: None,
     };
+    let loud = Route {
+        notify: told(),
+        ..route("r")
+    };
     let reports = |names: &[&str]| -> Vec<Report> {
-        let report = |name: &&str| firing(name, world.ago(9)).via(route("r"), name);
+        let report = |name: &&str| firing(name, world.ago(9)).via(loud.clone(), name);
         names.iter().map(report).collect()
     };
     let decisions = world.post(reports(&["a", "b", "c", "d"])).await;
     let decided: Vec<DecisionKind> = decisions.iter().map(|decision| decision.kind).collect();
     use DecisionKind::{Held, Queued};
     assert_eq!(decided, [Queued, Queued, Held, Held]);
+    world.post(reports(&["c"])).await;
+    assert_eq!(world.events_for("ops").await, ["storm"], "it is told once");
     assert_eq!(world.held().await, [(Held, Some(after(&world, 300))); 2]);
     assert_eq!(
         world

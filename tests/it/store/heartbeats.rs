@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use healgate::clock::Clock;
-use healgate::domain::heartbeat::{Heartbeat, Pulse};
+use healgate::domain::heartbeat::{Expected, Heartbeat, Pulse};
 use healgate::domain::route::Route;
 use healgate::domain::span::Span;
 use healgate::domain::timestamp::Timestamp;
@@ -28,10 +28,10 @@ impl Clock for Shown {
     }
 }
 
-struct Catalogue(Mutex<Vec<(String, Heartbeat)>>);
+struct Catalogue(Mutex<Vec<Expected>>);
 
 impl Expectations for Catalogue {
-    fn heartbeats(&self) -> Vec<(String, Heartbeat)> {
+    fn heartbeats(&self) -> Vec<Expected> {
         self.0.lock().unwrap().clone()
     }
 }
@@ -48,7 +48,11 @@ impl Watched {
     async fn new() -> Self {
         let world = World::new().await;
         let clock = Arc::new(Shown(Mutex::new(world.now())));
-        let expected = vec![("watchdog".to_owned(), MINUTE)];
+        let expected = vec![Expected {
+            route: "watchdog".to_owned(),
+            heartbeat: MINUTE,
+            tell: vec!["ops".to_owned()],
+        }];
         let catalogue = Arc::new(Catalogue(Mutex::new(expected)));
         let watch = Watch::new(
             Arc::clone(&world.store),
@@ -106,6 +110,7 @@ async fn a_heartbeat_that_stays_away_is_missed_once_and_comes_back() {
     assert_eq!(watched.missed_since().await, Some(missed));
     watched.look_after(3_600).await;
     assert_eq!(watched.missed_since().await, Some(missed), "the same miss goes on");
+    assert_eq!(watched.world.events_for("ops").await, ["heartbeat_missed"]);
     watched.beat().await;
     let pulse = &watched.pulses().await[0];
     assert_eq!(
@@ -176,7 +181,7 @@ async fn a_route_that_is_gone_is_not_waited_for() {
     watched.look_after(0).await;
     watched.look_after(100).await;
     assert!(watched.missed_since().await.is_some());
-    watched.catalogue.0.lock().unwrap()[0].0 = "renamed".to_owned();
+    watched.catalogue.0.lock().unwrap()[0].route = "renamed".to_owned();
     watched.look_after(1).await;
     let pulses = watched.pulses().await;
     assert_eq!(pulses.len(), 1);
@@ -199,6 +204,7 @@ async fn one_that_came_meanwhile_is_not_missed() {
         route: "watchdog".to_owned(),
         last_received_at,
         missed_since: watched.world.now(),
+        tell: Vec::new(),
     };
     let store = &watched.world.store;
     assert!(store.miss_heartbeats(vec![overdue(None)]).await.unwrap().is_empty());

@@ -6,6 +6,7 @@ use healgate::domain::attempt::Outcome;
 use healgate::domain::decision::DecisionKind;
 use healgate::domain::ids::JobId;
 use healgate::domain::job::{Job, JobStatus, Reason, Trigger};
+use healgate::domain::notify::{Notify, NotifyEvent};
 use healgate::domain::route::{Mode, OnResolved, Route};
 use healgate::domain::rules::{Cap, Retry};
 use healgate::domain::span::Span;
@@ -182,7 +183,14 @@ async fn what_did_not_heal_is_followed_by_the_next_rung_which_takes_the_target_o
 #[tokio::test]
 async fn the_end_of_the_ladder_is_told() {
     let world = World::new().await;
-    let mut id = world.job_for(firing("a", world.ago(9)).via(ladder(), "one")).await;
+    let told = Route {
+        notify: Some(Notify {
+            to: vec!["ops".to_owned()],
+            events: vec![NotifyEvent::Failed, NotifyEvent::Exhausted],
+        }),
+        ..ladder()
+    };
+    let mut id = world.job_for(firing("a", world.ago(9)).via(told, "one")).await;
     for _ in 0..2 {
         world.end(world.claim_one().await, Outcome::HostsFailed).await;
         assert!(world.history(id).await.contains(&"escalated".to_owned()));
@@ -190,6 +198,8 @@ async fn the_end_of_the_ladder_is_told() {
     }
     world.end(world.claim_one().await, Outcome::HostsFailed).await;
     assert!(world.history(id).await.contains(&"exhausted".to_owned()));
+    let events = world.events_for("ops").await;
+    assert_eq!(events, ["failed", "failed", "failed", "exhausted"]);
     assert_eq!(follower(&world, id).await, None);
     assert_eq!(world.claimed(10).await, []);
 }

@@ -175,6 +175,7 @@ impl World {
                 OnResolved::Run(playbook) => Some(rung(playbook)),
                 OnResolved::Ignore | OnResolved::Cancel => None,
             },
+            argv: vec!["ansible-playbook".to_owned(), plan.parameters.path.clone()],
             plan: Some(Ok(plan)),
             job,
             is_released: false,

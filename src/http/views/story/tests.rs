@@ -27,6 +27,7 @@ fn decision(seconds: u64, kind: DecisionKind, by_notification: bool, job: Option
         kind,
         reason: "because".to_owned(),
         job,
+        would_run: None,
     }
 }
 
