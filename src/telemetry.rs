@@ -1,12 +1,14 @@
 //! What the gateway says about itself: metrics in Prometheus' text format, and its log. Never decides anything.
 
+mod labels;
+
 use std::fmt;
 use std::io::IsTerminal;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
@@ -21,6 +23,10 @@ use crate::domain::heartbeat::Pulse;
 use crate::domain::job::{JobStatus, Reason};
 use crate::domain::timestamp::Timestamp;
 use crate::store::read::StatusCount;
+use crate::telemetry::labels::{
+    DecisionLabels, FinishedLabels, MessageLabels, PlaybookLabel, RouteLabel, SenderLabel, StartLabel, StateLabel,
+    StatusLabel, VersionLabel,
+};
 
 /// Seconds from a millisecond to ten, for what a request or a commit takes.
 const QUICK: &[f64] = &[
@@ -85,62 +91,6 @@ struct Inner {
     heartbeat_missed: Family<RouteLabel, Gauge<u64, AtomicU64>>,
     /// The routes that these two have samples of.
     heartbeat_routes: Mutex<Vec<String>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SenderLabel {
-    sender: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DecisionLabels {
-    route: String,
-    decision: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StatusLabel {
-    status: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct FinishedLabels {
-    playbook: String,
-    route: String,
-    status: &'static str,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PlaybookLabel {
-    playbook: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RouteLabel {
-    route: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StateLabel {
-    state: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StartLabel {
-    start: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct MessageLabels {
-    notifier: String,
-    event: String,
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct VersionLabel {
-    version: &'static str,
 }
 
 /// Makes the histograms of a family.
