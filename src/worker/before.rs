@@ -23,7 +23,9 @@ type Findings = Result<Vec<String>, Withdrawal>;
 /// Whether the claimed job may start. One that may not is ended.
 pub async fn may_start(asking: &Asking, claim: &Claim) -> bool {
     let job = &claim.job;
-    if asking.peers.is_empty() || !matches!(job.trigger, Trigger::Alert | Trigger::Ladder) {
+    // A clean-up belongs to no episode: it runs because the alert has resolved.
+    let for_alert = job.episode.is_some() && matches!(job.trigger, Trigger::Alert | Trigger::Ladder);
+    if asking.peers.is_empty() || !for_alert {
         return true;
     }
     match look(asking, job).await {

@@ -5,20 +5,20 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::domain::decision::DecisionKind;
 use crate::domain::ids::JobId;
-use crate::domain::job::{JobStatus, Trigger};
+use crate::domain::job::{JobStatus, Reason, Trigger};
 use crate::domain::notify::{Announcement, Notify, NotifyEvent};
 use crate::domain::pause::Scope as Breakable;
 use crate::domain::rules::BreakerRule;
 use crate::domain::timestamp::Timestamp;
 use crate::store::sqlite::held;
 use crate::store::sqlite::outbox::announce;
-use crate::store::sqlite::rows::{count, database, get, ids, json_option, parsed, time_option, word};
+use crate::store::sqlite::rows::{count, database, get, ids, json_option, parsed, time_option, word, word_option};
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{By, StoreError};
 
 const ENDED_JOBS: &str = "
     -- ended_jobs
-    SELECT id, status, route, trigger_kind, aftercare ->> 'breaker' AS breaker,
+    SELECT id, status, reason, route, trigger_kind, aftercare ->> 'breaker' AS breaker,
            aftercare ->> 'fleet_breaker' AS fleet_breaker, notify
     FROM   jobs
     WHERE  id IN (SELECT value FROM json_each(?1))";
@@ -35,13 +35,15 @@ const FAILURES_OF_ROUTE: &str = "
     -- failures_of_route
     SELECT COUNT(*) AS failures
     FROM   jobs INDEXED BY jobs_failed_of_route
-    WHERE  route = ?1 AND status = 'failed' AND finished_at > ?2 AND trigger_kind IN ('alert', 'ladder')";
+    WHERE  route = ?1 AND status = 'failed' AND finished_at > ?2 AND trigger_kind IN ('alert', 'ladder')
+    AND    reason <> 'precondition_failed'";
 
 const FAILURES: &str = "
     -- failures
     SELECT COUNT(*) AS failures
     FROM   jobs INDEXED BY jobs_failed
-    WHERE  status = 'failed' AND finished_at > ?1 AND trigger_kind IN ('alert', 'ladder')";
+    WHERE  status = 'failed' AND finished_at > ?1 AND trigger_kind IN ('alert', 'ladder')
+    AND    reason <> 'precondition_failed'";
 
 const OPEN: &str = "
     -- open_breaker
@@ -132,7 +134,9 @@ fn rule_of(row: &SqliteRow, of: &Breakable) -> Result<Option<BreakerRule>, Store
 async fn count_failure(scope: &mut Scope<'_>, row: &SqliteRow, now: Timestamp) -> Result<(), StoreError> {
     let trigger = word(row, "trigger_kind", Trigger::parse)?;
     let route: Option<String> = get(row, "route")?;
-    if matches!(trigger, Trigger::Rerun | Trigger::Manual) {
+    let reason = word_option(row, "reason", Reason::parse)?;
+    // What was not allowed to run says nothing about what would have come of it.
+    if matches!(trigger, Trigger::Rerun | Trigger::Manual) || reason == Some(Reason::PreconditionFailed) {
         return Ok(());
     }
     for of in route.map(Breakable::Route).into_iter().chain([Breakable::All]) {

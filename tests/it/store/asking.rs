@@ -4,12 +4,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use healgate::domain::alert::{Alert, Labels, fingerprint};
+use healgate::domain::alert::{Alert, AlertStatus, Labels, fingerprint};
 use healgate::domain::attempt::Outcome;
 use healgate::domain::checks::{Checks, OnError, Precondition};
 use healgate::domain::ids::JobId;
 use healgate::domain::job::{JobStatus, Reason};
 use healgate::domain::promql::Answer;
+use healgate::domain::route::OnResolved;
 use healgate::domain::standing::{Look, Process, Sighting};
 use healgate::domain::timestamp::Timestamp;
 use healgate::peers::{Alertmanagers, NewSilence, PeerError, Peers, Prometheus, Silence};
@@ -231,6 +232,24 @@ async fn an_alert_that_has_resolved_is_not_worked_on_and_its_episode_is_closed()
         .post(vec![known(&story.world, "web1", &Checks::default())])
         .await;
     assert_eq!(late[0].kind.as_str(), "resolved");
+}
+
+#[tokio::test]
+async fn a_clean_up_runs_because_its_alert_has_resolved() {
+    let story = Story::with_looks(Vec::new()).await;
+    *story.alertmanager.looks.lock().unwrap() = [look(&story.world, &["other"], &[])].into();
+    let mut report = known(&story.world, "web1", &Checks::default());
+    report.reached[0].0.on_resolved = OnResolved::Run("tidy".to_owned());
+    let world = &story.world;
+    world.job_for(report.clone()).await;
+    let key = world.claim_one().await;
+    report.alert.status = AlertStatus::Resolved;
+    report.alert.ends_at = Some(world.now());
+    world.post(vec![report]).await;
+    world.end(key, Outcome::Ok).await;
+    let claim = world.claim(1).await.remove(0);
+    assert_eq!(claim.job.playbook, "tidy");
+    assert!(story.may_start(&claim).await);
 }
 
 #[tokio::test]

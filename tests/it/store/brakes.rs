@@ -13,6 +13,8 @@ use healgate::domain::rules::{BreakerRule, Cap, FlapRule, Fleet, StormRule};
 use healgate::domain::span::Span;
 use healgate::domain::timestamp::Timestamp;
 
+use healgate::store::Withdrawal;
+
 use super::world::{Report, World, firing, resolved, route, verified};
 
 fn cooling(seconds: u64) -> Route {
@@ -260,6 +262,23 @@ async fn a_breaker_opens_after_failures_lets_one_try_and_closes_when_that_goes_w
     assert_eq!(world.decide_due().await[0].kind, DecisionKind::Queued);
     // What failed before it closed does not count any more.
     world.end(world.claim_one().await, Outcome::HostsFailed).await;
+    assert_eq!(world.store.breakers().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_was_not_allowed_to_run_opens_no_breaker() {
+    let world = World::new().await;
+    for fingerprint in ["a", "b", "c"] {
+        world
+            .job_for(firing(fingerprint, world.ago(9)).via(breaking(), fingerprint))
+            .await;
+        let refused = Withdrawal {
+            reason: Reason::PreconditionFailed,
+            message: "the precondition does not hold".to_owned(),
+        };
+        let key = world.claim_one().await;
+        world.store.withdraw(key, refused, world.now()).await.unwrap();
+    }
     assert_eq!(world.store.breakers().await.unwrap(), []);
 }
 
