@@ -23,6 +23,7 @@ mod contract_reads;
 mod crash;
 mod end_to_end;
 mod endings;
+mod escalation;
 mod explain;
 mod failures;
 mod grafana;

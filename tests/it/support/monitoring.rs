@@ -109,7 +109,23 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// One that scrapes nothing: it can still calculate.
     pub(crate) async fn start(folder: &Folder) -> Self {
-        folder.write("prometheus.yml", "global: {}\n");
+        Self::start_with(folder, "global: {}\n").await
+    }
+
+    /// One that looks every second whether that address answers, with the folder's rules.yml, and tells that Alertmanager.
+    pub(crate) async fn watching(folder: &Folder, address: &str, alertmanager: &str) -> Self {
+        let alertmanager = alertmanager.trim_start_matches("http://");
+        let config = format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: ['{}']\n\
+             scrape_configs: [{{job_name: nginx, static_configs: [{{targets: ['{address}']}}]}}]\n\
+             alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager}']}}]}}]}}\n",
+            folder.path("rules.yml").display()
+        );
+        Self::start_with(folder, &config).await
+    }
+
+    async fn start_with(folder: &Folder, config: &str) -> Self {
+        folder.write("prometheus.yml", config);
         let address = free_address();
         let option = |name: &str, path: &Path| format!("--{name}={}", path.display());
         let mut command = Command::new("prometheus");
