@@ -53,3 +53,4 @@ CREATE TABLE held (
 CREATE INDEX held_due ON held (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX held_by_decision ON held (decision, due_at);
 CREATE INDEX held_of_place ON held (route, target);
+CREATE INDEX held_of_rung ON held (follows) WHERE follows IS NOT NULL;
