@@ -1,7 +1,5 @@
 //! What is held back until its cause ends, and is then decided again.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use serde::Serialize;
 use sqlx::SqliteConnection;
@@ -10,11 +8,10 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use crate::domain::alert::Group;
 use crate::domain::decision::DecisionKind;
 use crate::domain::ids::{EpisodeId, JobId, Target};
-use crate::domain::notify::{Announcement, NotifyEvent};
 use crate::domain::policy::Held;
 use crate::domain::timestamp::Timestamp;
 use crate::store::read::{Page, PageRequest};
-use crate::store::sqlite::outbox::announce;
+use crate::store::sqlite::alarms;
 use crate::store::sqlite::page::cut;
 use crate::store::sqlite::rows::{
     database, get, ids, integer, json, parsed, parsed_option, target, time, time_option, to_json, word,
@@ -33,10 +30,6 @@ const HOLD: &str = "
     SET    since = CASE WHEN decision = excluded.decision THEN since ELSE excluded.since END,
            decision = excluded.decision, reason = excluded.reason, target = excluded.target, due_at = excluded.due_at,
            alert = excluded.alert, alert_group = excluded.alert_group, follows = excluded.follows";
-
-const RAGES: &str = "
-    -- rages
-    SELECT EXISTS (SELECT 1 FROM held INDEXED BY held_by_decision WHERE decision = 'held')";
 
 const FREE: &str = "
     -- free
@@ -104,7 +97,7 @@ pub(super) async fn hold(
     if held.is_empty() {
         return Ok(());
     }
-    tell_storm(scope, held, now).await?;
+    alarms::raise(scope, held, now).await?;
     // An alert may occur twice in a notification, and the last word counts.
     for one in held {
         let row = Row {
@@ -128,37 +121,6 @@ pub(super) async fn hold(
     }
     scope.held_back();
     Ok(())
-}
-
-/// Tells of a storm when it begins: nothing else is held by the limit then.
-async fn tell_storm(scope: &mut Scope<'_>, held: &[Held], now: Timestamp) -> Result<(), StoreError> {
-    let event = NotifyEvent::Storm;
-    let stormy = held.iter().filter(|one| one.restraint.kind == DecisionKind::Held);
-    let routes = stormy.clone().filter_map(|one| one.notify.as_ref());
-    let told = routes.filter(|notify| notify.events.contains(&event));
-    let to: BTreeSet<&String> = told.flat_map(|notify| &notify.to).collect();
-    let (Some(first), false) = (stormy.clone().next(), to.is_empty()) else {
-        return Ok(());
-    };
-    let rages: bool = sqlx::query_scalar(RAGES)
-        .fetch_one(&mut *scope.connection)
-        .await
-        .map_err(database)?;
-    if rages {
-        return Ok(());
-    }
-    let announcement = Announcement {
-        event,
-        to: to.into_iter().cloned().collect(),
-        key: format!("storm {}", now.as_micros()),
-        title: "A storm of alerts: more new jobs than the limit allows".to_owned(),
-        text: format!(
-            "{}. Further alerts are recorded and held back. Is it the services, or the monitoring? GET /api/v1/held lists \
-             them, POST /api/v1/held/release lets them pass.",
-            first.restraint.reason
-        ),
-    };
-    announce(scope, &announcement, now).await
 }
 
 /// Lets go of what is held back no longer.

@@ -38,7 +38,7 @@ fn capped(caps: &[(u32, u64)]) -> Route {
 fn told() -> Option<Notify> {
     Some(Notify {
         to: vec!["ops".to_owned()],
-        events: vec![NotifyEvent::BreakerOpened, NotifyEvent::Storm],
+        events: vec![NotifyEvent::BreakerOpened, NotifyEvent::Storm, NotifyEvent::Exhausted],
     })
 }
 
@@ -437,6 +437,7 @@ async fn an_alert_that_comes_back_again_and_again_is_not_healed_for_ever() {
                 within: Span::from_secs(3_600),
             }),
             otherwise: ladder.clone(),
+            notify: told(),
             ..verified("r")
         };
         let began = world.now();
@@ -447,7 +448,9 @@ async fn an_alert_that_comes_back_again_and_again_is_not_healed_for_ever() {
             world.post(vec![resolved("a", world.ago(60), world.now())]).await;
             world.pass(400);
         }
-        let decisions = world.post(vec![firing("a", world.now()).via(flapping, "a")]).await;
+        let decisions = world
+            .post(vec![firing("a", world.now()).via(flapping.clone(), "a")])
+            .await;
         assert!(
             decisions[0].reason.contains("the alert flaps"),
             "{}",
@@ -457,6 +460,10 @@ async fn an_alert_that_comes_back_again_and_again_is_not_healed_for_ever() {
             assert_eq!(decisions[0].kind, DecisionKind::Flapping);
             let until = began + Duration::from_secs(60 + 3_600);
             assert_eq!(world.held().await, [(DecisionKind::Flapping, Some(until))]);
+            world.post(vec![resolved("a", world.ago(1), world.now())]).await;
+            world.pass(60);
+            world.post(vec![firing("a", world.now()).via(flapping, "a")]).await;
+            assert_eq!(world.events_for("ops").await, ["exhausted"], "people are told once");
         } else {
             assert_eq!(decisions[0].kind, DecisionKind::Queued);
             let job = world.job(decisions[0].job.unwrap()).await;
