@@ -47,8 +47,9 @@ impl fmt::Debug for Again {
 impl Again {
     /// Works until it is stopped.
     pub async fn run(self) {
+        let mut known = self.catalogue.in_force();
         while !self.stopping.is_cancelled() {
-            let wake = match self.work().await {
+            let wake = match self.work(&mut known).await {
                 Ok(wake) => wake,
                 Err(error) => {
                     tracing::error!(%error, "failed to decide again about what is held back");
@@ -64,7 +65,12 @@ impl Again {
     }
 
     /// Decides about all that is due. Answers when to look again at the latest.
-    async fn work(&self) -> Result<Instant, StoreError> {
+    async fn work(&self, known: &mut Arc<dyn Remediations>) -> Result<Instant, StoreError> {
+        let in_force = self.catalogue.in_force();
+        if !Arc::ptr_eq(known, &in_force) {
+            self.store.reconsider_held(self.clock.now()).await?;
+            *known = in_force;
+        }
         loop {
             let due = self.store.due_held(self.clock.now(), AT_ONCE).await?;
             if due.is_empty() {
@@ -111,7 +117,7 @@ impl Again {
     }
 }
 
-/// What was held back, as if it had been reported now; of no route if that one takes the alert no longer.
+/// What was held back, as if it had been reported now; if its route takes the alert no longer, for those that do.
 fn delivery(catalogue: &dyn Remediations, ids: &Ids, held: &HeldBack, now: Timestamp) -> Delivery {
     let renderer = Renderer {
         ids,
@@ -119,9 +125,11 @@ fn delivery(catalogue: &dyn Remediations, ids: &Ids, held: &HeldBack, now: Times
         group: &held.group,
         now,
     };
-    let reached = route::reached(catalogue.routes(), &held.alert.labels).into_iter();
-    let own = reached.filter(|route| route.name == held.route);
-    let reached = own.map(|route| {
+    let mut routes = route::reached(catalogue.routes(), &held.alert.labels);
+    if routes.iter().any(|route| route.name == held.route) {
+        routes.retain(|route| route.name == held.route);
+    }
+    let reached = routes.into_iter().map(|route| {
         let mut reached = renderer.reach(route, &held.alert, true);
         reached.is_released = held.is_released;
         reached
@@ -136,6 +144,6 @@ fn delivery(catalogue: &dyn Remediations, ids: &Ids, held: &HeldBack, now: Times
             alert: held.alert.clone(),
             spare_episode: held.episode,
         }],
-        fleet: *catalogue.fleet(),
+        fleet: catalogue.fleet().clone(),
     }
 }

@@ -149,7 +149,7 @@ impl Catalog {
         let queries = routes.iter();
         let queries = queries.map(|route| (route.name.clone(), Queries::compile(&route.checks)));
         Some(Self {
-            fleet: rules::fleet(&fields),
+            fleet: rules::fleet(&fields, &routes),
             queries: queries.collect(),
             routes,
             playbooks,

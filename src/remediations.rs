@@ -1,4 +1,4 @@
-//! What the HTTP side asks of the catalogue.
+//! What is asked of the catalogue, and what routes would run for an alert.
 
 use std::sync::Arc;
 
@@ -132,15 +132,15 @@ impl Renderer<'_> {
             OnResolved::Run(_) | OnResolved::Ignore | OnResolved::Cancel => None,
         };
         let plan = playbook.map(|playbook| self.render((route, playbook), alert, job));
-        let observed = plan.as_ref().filter(|_| route.mode == Mode::Observe);
+        let ladder: Vec<Rung> = rungs.map(|playbook| self.rung(route, playbook, alert)).collect();
+        let own = plan.iter().flatten().map(|plan| (job, plan));
+        let plans = own.chain(ladder.iter().filter_map(|rung| Some((rung.job, rung.plan()?))));
+        let observed = plans.filter(|_| route.mode == Mode::Observe);
         Reached {
-            argv: match observed {
-                Some(Ok(plan)) => self.catalogue.argv(plan),
-                Some(Err(_)) | None => Vec::new(),
-            },
+            argv: observed.map(|(job, plan)| (job, self.catalogue.argv(plan))).collect(),
+            ladder,
             plan,
             job,
-            ladder: rungs.map(|playbook| self.rung(route, playbook, alert)).collect(),
             cleanup,
             is_released: false,
             route: route.clone(),

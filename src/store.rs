@@ -142,6 +142,10 @@ pub trait Store: Brakes {
     /// The attempt's run is under way. `start` is nothing where its host has not told yet.
     async fn started(&self, key: AttemptKey, now: Timestamp, start: Option<Start>) -> Result<(), StoreError>;
 
+    /// Whether a claimed job that was asked about may still start. One that was paused meanwhile is given back; one that was
+    /// asked to stop, or whose alert resolved, ends.
+    async fn confirm(&self, key: AttemptKey, now: Timestamp) -> Result<bool, StoreError>;
+
     /// Gives back a claim whose run never began and ends the job, in one step. A job that was asked to stop, or whose alert
     /// resolved meanwhile, ends for that reason.
     async fn withdraw(&self, key: AttemptKey, withdrawal: Withdrawal, now: Timestamp) -> Result<(), StoreError>;

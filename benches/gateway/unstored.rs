@@ -53,6 +53,10 @@ impl Brakes for Unstored {
         nothing_stored()
     }
 
+    async fn reconsider_held(&self, _: Timestamp) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
     async fn pause(&self, _: Scope, _: By) -> Result<Pause, StoreError> {
         nothing_stored()
     }
@@ -97,6 +101,10 @@ impl Store for Unstored {
     }
 
     async fn release(&self, _: AttemptKey, _: &str, _: Timestamp) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn confirm(&self, _: AttemptKey, _: Timestamp) -> Result<bool, StoreError> {
         nothing_stored()
     }
 

@@ -4,6 +4,18 @@ ALTER TABLE jobs ADD COLUMN aftercare TEXT NOT NULL DEFAULT '{}' CHECK (json_val
 -- Of a route that only observes: what it would have run.
 ALTER TABLE decisions ADD COLUMN would_run TEXT CHECK (would_run IS NULL OR json_valid(would_run));
 
+-- Of a route whose jobs people approve: how long one may wait once it is approved, in seconds.
+ALTER TABLE jobs ADD COLUMN runs_within INTEGER;
+-- What keeps a queued job from starting: a pause, a breaker, or as many runs of its route as may be.
+ALTER TABLE jobs ADD COLUMN blocked_by TEXT;
+
+-- Claims look only at what may start, and lines in front of targets pass over what may not.
+DROP INDEX jobs_ready;
+CREATE INDEX jobs_ready ON jobs (run_at, id) WHERE status = 'queued' AND front = 1 AND blocked_by IS NULL;
+DROP INDEX jobs_in_line;
+CREATE INDEX jobs_in_line ON jobs (target, created_at, id) WHERE status = 'queued' AND front = 0 AND blocked_by IS NULL;
+CREATE INDEX jobs_blocked ON jobs (blocked_by, created_at, id) WHERE status = 'queued' AND blocked_by IS NOT NULL;
+
 -- What caps and cooldowns count.
 CREATE INDEX jobs_of_place ON jobs (route, target, finished_at) WHERE route IS NOT NULL;
 -- What breakers count.
@@ -29,6 +41,7 @@ CREATE TABLE breakers (
     reason    TEXT    NOT NULL,
     opened_at INTEGER NOT NULL,
     until     INTEGER,            -- half-open from then on; NULL: until a person resets it
+    pause     INTEGER,            -- how long it stays open each time, in seconds; NULL: a person has opened it
     trial     TEXT,               -- the job that tries
     closed_at INTEGER             -- what failed before does not count any more
 ) STRICT, WITHOUT ROWID;

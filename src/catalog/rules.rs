@@ -1,7 +1,11 @@
 //! The rules of a route, and those of all routes: caps, retries, breakers, flapping, storms.
 
+use std::collections::BTreeSet;
+
 use crate::config::fields::{Fields, Keys, Slot};
 use crate::domain::attempt::Outcome;
+use crate::domain::notify::NotifyEvent;
+use crate::domain::route::Route;
 use crate::domain::rules::{BreakerRule, Cap, FlapRule, Fleet, Retry, StormRule};
 use crate::domain::span::Span;
 
@@ -111,11 +115,21 @@ pub(super) fn at_once(fields: &Fields<'_>) -> Option<u32> {
 }
 
 /// The rules for all routes together, at the top of the file.
-pub(super) fn fleet(fields: &Fields<'_>) -> Fleet {
+pub(super) fn fleet(fields: &Fields<'_>, routes: &[Route]) -> Fleet {
     Fleet {
         storm: storm(fields),
         breaker: breaker(fields),
+        tell_storm: told_of(routes, NotifyEvent::Storm),
+        tell_breaker: told_of(routes, NotifyEvent::BreakerOpened),
     }
+}
+
+/// The notifiers that any of the routes wants told of that.
+fn told_of(routes: &[Route], event: NotifyEvent) -> Vec<String> {
+    let notify = routes.iter().filter_map(|route| route.notify.as_ref());
+    let told = notify.filter(|notify| notify.events.contains(&event));
+    let names: BTreeSet<&String> = told.flat_map(|notify| &notify.to).collect();
+    names.into_iter().cloned().collect()
 }
 
 /// `{jobs: 100, within: 5m}`.

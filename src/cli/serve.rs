@@ -153,7 +153,12 @@ impl Gateway {
             worker: worker_name(),
         };
         let grafana = grafana_signature(&settings)?;
-        let catalogue = LiveCatalogue::new(source(&settings), catalog, Arc::clone(&tools.ansible));
+        let catalogue = LiveCatalogue::new(
+            source(&settings),
+            catalog,
+            Arc::clone(&tools.ansible),
+            Arc::clone(&tools.live),
+        );
         let catalogue = Arc::new(catalogue);
         Ok(Self {
             grafana,

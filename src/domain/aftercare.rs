@@ -8,6 +8,7 @@ use crate::domain::parameters::{Plan, Refusal};
 use crate::domain::route::{Mode, Route};
 use crate::domain::rules::{BreakerRule, Cap, Fleet, Retry};
 use crate::domain::span::Span;
+use crate::domain::timestamp::Timestamp;
 
 /// What follows a job of a route. A job that a person made has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,12 +21,15 @@ pub struct Aftercare {
     pub breaker: Option<BreakerRule>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fleet_breaker: Option<BreakerRule>,
+    /// Whom to tell when the latter opens: names of notifiers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fleet_tell: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_once: Option<u32>,
     /// What is still to be tried, the next one first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ladder: Vec<Rung>,
-    /// What the ladder's jobs are held to. Nothing where there is no ladder.
+    /// What the ladder's jobs are held to, also where none is left. Nothing where the route has no ladder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rungs: Option<RungTerms>,
     /// Runs after a job whose alert resolved while it ran.
@@ -61,6 +65,14 @@ impl Rung {
         }
     }
 
+    /// What it runs, named anew for a job that is made at that time: lists are in the order of names.
+    pub fn made_at(&self, plan: &Plan, now: Timestamp) -> (JobId, Plan) {
+        let job = self.job.moved_to(now);
+        let renamed = serde_json::to_string(plan).map(|text| text.replace(&self.job.to_string(), &job.to_string()));
+        let renamed = renamed.and_then(|text| serde_json::from_str(&text));
+        renamed.map_or_else(|_| (self.job, plan.clone()), |plan| (job, plan))
+    }
+
     /// Of a playbook that was rendered, or refused.
     pub fn new(job: JobId, playbook: &str, rendered: Result<Plan, Refusal>) -> Self {
         Self {
@@ -92,8 +104,9 @@ impl Aftercare {
             retry: route.retry.clone(),
             breaker: route.breaker,
             fleet_breaker: fleet.breaker,
+            fleet_tell: fleet.breaker.map_or_else(Vec::new, |_| fleet.tell_breaker.clone()),
             at_once: route.at_once,
-            rungs: (!ladder.is_empty()).then(|| RungTerms {
+            rungs: (!route.otherwise.is_empty()).then(|| RungTerms {
                 approve: route.mode == Mode::Approve,
                 expires: route.expires,
                 approval_expires: route.approval_expires,
@@ -102,5 +115,33 @@ impl Aftercare {
             ladder,
             cleanup,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_rung_that_is_made_later_is_named_later_and_knows_its_new_name() {
+        let spare = JobId::new(Uuid::from_u128(0x0190_b6a2_7c1e_7d3a_9f00_0123_4567_89ab));
+        let plan: Plan = serde_json::from_value(json!({
+            "playbook": "second",
+            "target": "one",
+            "parameters": {
+                "path": "p.yml", "inventory": "i", "limit": null, "vars": { "me": format!("job {spare}") }, "tags": [],
+                "check": false, "timeout": "10m",
+            },
+        }))
+        .unwrap();
+        let rung = Rung::new(spare, "second", Ok(plan.clone()));
+        let at = Timestamp::from_micros(0x0190_b6a2_ffff * 1_000);
+        let (job, made) = rung.made_at(&plan, at);
+        assert_eq!(job.to_string(), "0190b6a2-ffff-7d3a-9f00-0123456789ab");
+        assert_eq!(made.parameters.vars["me"], format!("job {job}"));
+        assert_eq!((made.playbook, made.target), (plan.playbook, plan.target));
     }
 }

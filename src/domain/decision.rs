@@ -96,5 +96,7 @@ pub struct Decision {
     pub reason: String,
     pub job: Option<JobId>,
     pub would_run: Option<Box<WouldRun>>,
+    /// The rung of the ladder that runs in place of the route's own playbook, by the name of its job. Not stored.
+    pub rung: Option<JobId>,
     pub episode: Option<EpisodeId>,
 }

@@ -127,6 +127,8 @@ pub struct NewJob {
     pub created_at: Timestamp,
     /// Not run any more if it still waits then.
     pub expires_at: Timestamp,
+    /// Of one that waits for approval: how long it may wait after that.
+    pub runs_within: Option<Span>,
 }
 
 /// A job as stored.

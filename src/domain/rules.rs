@@ -83,10 +83,14 @@ pub struct StormRule {
 }
 
 /// The rules for all routes together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fleet {
     pub storm: Option<StormRule>,
     pub breaker: Option<BreakerRule>,
+    /// The notifiers that any route wants told of a storm.
+    pub tell_storm: Vec<String>,
+    /// The same for the breaker of all routes.
+    pub tell_breaker: Vec<String>,
 }
 
 #[cfg(test)]

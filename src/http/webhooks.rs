@@ -143,7 +143,7 @@ pub(crate) fn deliver(
         posted_by,
         group: notification.group,
         intakes: Vec::with_capacity(notification.alerts.len()),
-        fleet: *catalogue.fleet(),
+        fleet: catalogue.fleet().clone(),
     };
     for alert in notification.alerts {
         let intake = take_in(ids, catalogue, alert, &delivery, render);

@@ -55,6 +55,9 @@ pub trait Brakes: Send + Sync {
     /// Lets what the storm limit holds back pass, of one route or of all. Answers with how many that are.
     async fn release_held(&self, route: Option<String>, now: Timestamp) -> Result<u64, StoreError>;
 
+    /// The catalogue has changed: what its rules hold back is due.
+    async fn reconsider_held(&self, now: Timestamp) -> Result<(), StoreError>;
+
     /// Throws the kill switch of a scope. Answers with it as it stands now.
     async fn pause(&self, scope: Scope, by: By) -> Result<Pause, StoreError>;
 

@@ -4,11 +4,13 @@ mod accept;
 mod alarms;
 mod alerts;
 mod asked;
+mod blocked;
 mod brakes;
 mod breakers;
 mod change;
 mod claim;
 mod finish;
+mod give_back;
 mod heartbeats;
 mod held;
 mod history;
@@ -140,12 +142,16 @@ impl Store for SqliteStore {
 
     async fn release(&self, key: AttemptKey, why: &str, now: Timestamp) -> Result<(), StoreError> {
         self.writer
-            .write(claim::Release {
+            .write(give_back::Release {
                 key,
                 why: why.to_owned(),
                 now,
             })
             .await
+    }
+
+    async fn confirm(&self, key: AttemptKey, now: Timestamp) -> Result<bool, StoreError> {
+        self.writer.write(give_back::Confirm { key, now }).await
     }
 
     async fn withdraw(&self, key: AttemptKey, withdrawal: Withdrawal, now: Timestamp) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@ use crate::domain::alert::Alert;
 use crate::domain::checks::{OnError, Precondition};
 use crate::domain::job::{Job, Reason, Trigger};
 use crate::domain::standing::{Look, Seen, Standing, is_known_by_fingerprint};
+use crate::domain::timestamp::Timestamp;
 use crate::peers::{AUTHOR, Alertmanagers};
 use crate::store::{Claim, Ended, StoreError, Withdrawal};
 use crate::worker::silences;
@@ -20,21 +21,27 @@ const CONFIRM: Duration = Duration::from_millis(500);
 /// What was found out, a sentence each; or why the job must not run.
 type Findings = Result<Vec<String>, Withdrawal>;
 
-/// Whether the claimed job may start. One that may not is ended.
+/// Whether the claimed job may start. One that may not is ended, or goes back into the queue.
 pub async fn may_start(asking: &Asking, claim: &Claim) -> bool {
     let job = &claim.job;
     // A clean-up belongs to no episode: it runs because the alert has resolved.
     let for_alert = job.episode.is_some() && matches!(job.trigger, Trigger::Alert | Trigger::Ladder);
-    if asking.peers.is_empty() || !for_alert {
+    // A precondition holds also for those who have left nobody in healgate.yml to ask.
+    if !for_alert || (asking.peers.is_empty() && job.checks.precondition.is_none()) {
         return true;
     }
+    let asked_at = asking.clock.now();
     match look(asking, job).await {
         Ok(findings) => {
             if !findings.is_empty() {
                 asking.note(claim, "checked", &findings.join("; ")).await;
             }
             silences::begin(asking, claim).await;
-            true
+            let confirmed = confirm(asking, claim).await;
+            if !confirmed {
+                silences::end(asking, claim).await;
+            }
+            confirmed
         }
         Err(withdrawal) => {
             tracing::info!(
@@ -42,8 +49,29 @@ pub async fn may_start(asking: &Asking, claim: &Claim) -> bool {
                 message = withdrawal.message,
                 "not started"
             );
-            withdraw(asking, claim, withdrawal).await;
+            withdraw(asking, claim, withdrawal, asked_at).await;
             false
+        }
+    }
+}
+
+/// Asking takes time: what has happened meanwhile counts.
+async fn confirm(asking: &Asking, claim: &Claim) -> bool {
+    loop {
+        match asking.store.confirm(claim.key, asking.clock.now()).await {
+            Ok(true) => return true,
+            Ok(false) => {
+                tracing::info!("not started: given back");
+                return false;
+            }
+            Err(StoreError::LostClaim(_)) => {
+                tracing::error!("another claim owns this job");
+                return false;
+            }
+            Err(error) => {
+                tracing::error!(%error, "failed to look at a claimed job again; trying again");
+                sleep(PAUSE_AFTER_FAILURE).await;
+            }
         }
     }
 }
@@ -125,7 +153,7 @@ async fn holds(asking: &Asking, precondition: &Precondition) -> Result<String, W
 }
 
 /// However long that takes: the job must neither run nor stay claimed.
-async fn withdraw(asking: &Asking, claim: &Claim, withdrawal: Withdrawal) {
+async fn withdraw(asking: &Asking, claim: &Claim, withdrawal: Withdrawal, asked_at: Timestamp) {
     let resolved = withdrawal.reason == Reason::ResolvedMeanwhile;
     loop {
         let now = asking.clock.now();
@@ -139,10 +167,10 @@ async fn withdraw(asking: &Asking, claim: &Claim, withdrawal: Withdrawal) {
         }
     }
     if let (true, Some(episode)) = (resolved, claim.job.episode) {
-        let now = asking.clock.now();
-        let ended = Ended { episode, at: now };
+        // What fires again while the answer is on its way has begun later than this.
+        let ended = Ended { episode, at: asked_at };
         // If it fails, Alertmanager's own notification does it.
-        if let Err(error) = asking.store.end_episodes(vec![ended], now).await {
+        if let Err(error) = asking.store.end_episodes(vec![ended], asking.clock.now()).await {
             tracing::warn!(%error, "failed to store that an alert has resolved");
         }
     }

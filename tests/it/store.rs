@@ -6,6 +6,7 @@ mod alerts;
 mod answers;
 mod asked;
 mod asking;
+mod blocked;
 mod brakes;
 mod claims;
 mod couriers;

@@ -13,6 +13,7 @@ use crate::domain::notify::NotifyEvent;
 use crate::domain::parameters::{Overrides, Parameters, Plan, Refusal};
 use crate::domain::route::Route;
 use crate::domain::rules::Fleet;
+use crate::live::Live;
 use crate::remediations::{Catalogue, PlaybookView, ReloadError, Remediations};
 use crate::worker::Expectations;
 
@@ -21,6 +22,7 @@ pub(super) struct LiveCatalogue {
     source: Source,
     ansible: Arc<Ansible>,
     in_force: ArcSwap<InForce>,
+    live: Arc<Live>,
     /// One reload at a time, so that the file read last is the one in force.
     reloading: Mutex<()>,
 }
@@ -47,12 +49,13 @@ impl InForce {
 }
 
 impl LiveCatalogue {
-    pub(super) fn new(source: Source, catalog: Catalog, ansible: Arc<Ansible>) -> Self {
+    pub(super) fn new(source: Source, catalog: Catalog, ansible: Arc<Ansible>, live: Arc<Live>) -> Self {
         let in_force = InForce::new(catalog, argv(&ansible));
         Self {
             source,
             ansible,
             in_force: ArcSwap::from_pointee(in_force),
+            live,
             reloading: Mutex::new(()),
         }
     }
@@ -73,6 +76,7 @@ impl LiveCatalogue {
         warm_up(&catalog, &self.ansible);
         self.in_force
             .store(Arc::new(InForce::new(catalog, argv(&self.ansible))));
+        self.live.held_changed();
         Ok(summary)
     }
 }

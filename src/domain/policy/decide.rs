@@ -6,10 +6,11 @@ use crate::domain::ids::{EpisodeId, JobId};
 use crate::domain::job::{JobStatus, NewJob, Reason, Trigger};
 use crate::domain::parameters::Plan;
 use crate::domain::policy::delivery::{Delivery, Held, Intake, Reached, Verdict};
-use crate::domain::policy::episodes::{EpisodeFacts, JobFacts, Ledger, Place};
+use crate::domain::policy::episodes::{EpisodeFacts, HeldFacts, JobFacts, Ledger, Place};
 use crate::domain::policy::guard::guard;
 use crate::domain::policy::restrain::{Restraint, Restraints, Wish};
 use crate::domain::route::{Mode, Route};
+use crate::domain::span::Span;
 
 /// Decides about every alert of a notification, in order, for every route that it reaches.
 pub fn decide(delivery: &Delivery, ledger: &mut Ledger) -> Verdict {
@@ -152,11 +153,11 @@ impl<'a> Deciding<'a> {
                 "the route only observes; it would run {} on {}",
                 plan.playbook, plan.target
             );
-            self.push(Some(name), DecisionKind::Observed, reason, None);
+            self.push_chosen(Some(name), (DecisionKind::Observed, reason, None), &chosen);
             let would_run = WouldRun {
                 playbook: plan.playbook.clone(),
                 target: plan.target.clone(),
-                argv: reached.argv.clone(),
+                argv: reached.argv.get(&chosen.job).cloned().unwrap_or_default(),
                 vars: plan.parameters.vars.clone(),
             };
             if let Some(decision) = self.verdict.decisions.last_mut() {
@@ -165,13 +166,15 @@ impl<'a> Deciding<'a> {
             return;
         }
         if let Some(job) = counted {
+            // The ladder begins anew, and what waits of the old one is over.
+            self.free_if(episode, name, |_| true);
             self.verdict.superseded.push(job.id);
             self.facts.jobs.retain(|known| known.id != job.id);
         }
         self.make_job(reached, &chosen, episode);
     }
 
-    /// The route's playbook; the first rung of its ladder where the alert flaps.
+    /// The route's playbook. Where the alert flaps, the rung after the playbook that healed it last, if there is one.
     fn choose<'b>(&self, reached: &'b Reached, plan: &'b Plan) -> Chosen<'b> {
         let first = Chosen {
             job: reached.job,
@@ -179,17 +182,28 @@ impl<'a> Deciding<'a> {
             ladder: &reached.ladder,
             flaps: None,
         };
-        let Some(flaps) = self.restraints.flapping(&self.wish(reached, &first)) else {
+        let wish = self.wish(reached, &first);
+        let Some(flaps) = self.restraints.flapping(&wish) else {
             return first;
         };
-        let next = reached.ladder.split_first();
-        let rung = next.and_then(|(rung, rest)| Some((rung.job, rung.plan()?, rest)));
-        rung.map_or(first, |(job, plan, ladder)| Chosen {
-            job,
-            plan,
-            ladder,
-            flaps: Some(flaps.reason),
-        })
+        let healed_by = self.restraints.healed_last_by(&wish);
+        let tried = reached
+            .ladder
+            .iter()
+            .rposition(|rung| Some(rung.playbook.as_str()) == healed_by);
+        let mut rungs = &reached.ladder[tried.map_or(0, |at| at + 1)..];
+        while let Some((rung, rest)) = rungs.split_first() {
+            if let Some(plan) = rung.plan() {
+                return Chosen {
+                    job: rung.job,
+                    plan,
+                    ladder: rest,
+                    flaps: Some(flaps.reason),
+                };
+            }
+            rungs = rest;
+        }
+        first
     }
 
     fn wish<'b>(&self, reached: &'b Reached, chosen: &Chosen<'b>) -> Wish<'b>
@@ -209,14 +223,22 @@ impl<'a> Deciding<'a> {
 
     fn hold(&mut self, reached: &Reached, chosen: &Chosen<'_>, episode: EpisodeId, restraint: Restraint) {
         let (route, kind) = (reached.route.name.clone(), restraint.kind);
-        let before = self.facts.held.iter().position(|(held, _)| *held == route);
-        let is_same = before.is_some_and(|at| self.facts.held[at].1 == kind);
+        let now = HeldFacts {
+            route: route.clone(),
+            kind,
+            is_rung: false,
+        };
+        let before = self.facts.held.iter().position(|held| held.route == route);
+        let is_same = before.is_some_and(|at| self.facts.held[at] == now);
         match before {
-            Some(at) => self.facts.held[at].1 = kind,
-            None => self.facts.held.push((route.clone(), kind)),
+            Some(at) => self.facts.held[at] = now,
+            None => self.facts.held.push(now),
         }
         if !(self.is_again && is_same) {
-            self.push(Some(&route), kind, restraint.reason.clone(), None);
+            self.push_chosen(Some(&route), (kind, restraint.reason.clone(), None), chosen);
+        }
+        if kind == DecisionKind::Held && (before.is_none() || self.is_again) {
+            self.restraints.waiting += 1;
         }
         self.verdict.held.push(Held {
             episode,
@@ -229,9 +251,15 @@ impl<'a> Deciding<'a> {
         });
     }
 
+    /// The route is held back no longer. A rung that waits stays: its ladder is under way.
     fn free(&mut self, episode: EpisodeId, route: &str) {
-        if self.facts.held.iter().any(|(held, _)| held == route) {
-            self.facts.held.retain(|(held, _)| held != route);
+        self.free_if(episode, route, |held| !held.is_rung);
+    }
+
+    fn free_if(&mut self, episode: EpisodeId, route: &str, which: impl Fn(&HeldFacts) -> bool) {
+        let concerned = |held: &HeldFacts| held.route == route && which(held);
+        if self.facts.held.iter().any(concerned) {
+            self.facts.held.retain(|held| !concerned(held));
             self.verdict.freed.push((episode, route.to_owned()));
         }
     }
@@ -249,7 +277,7 @@ impl<'a> Deciding<'a> {
     }
 
     fn make_job(&mut self, reached: &Reached, chosen: &Chosen<'_>, episode: EpisodeId) {
-        let (route, plan, now) = (&reached.route, chosen.plan, self.delivery.received_at);
+        let (route, plan) = (&reached.route, chosen.plan);
         let what = format!("{} on {}", plan.playbook, plan.target);
         let (status, kind, waits, mut reason) = match route.mode {
             Mode::Approve => (
@@ -268,7 +296,34 @@ impl<'a> Deciding<'a> {
         if let Some(flaps) = &chosen.flaps {
             reason = format!("{flaps}; therefore the next rung of the ladder: {reason}");
         }
-        self.verdict.jobs.push(NewJob {
+        let job = self.new_job(reached, chosen, episode, (status, waits));
+        self.verdict.jobs.push(job);
+        let wish = self.wish(reached, chosen);
+        self.restraints.made(&wish, chosen.job);
+        // One that waits for a person may never run.
+        if status == JobStatus::Queued {
+            let tried = self.restraints.try_with(&wish, chosen.job).into_iter();
+            self.verdict.trials.extend(tried.map(|scope| (scope, chosen.job)));
+        }
+        self.facts.jobs.push(JobFacts {
+            id: chosen.job,
+            route: route.name.clone(),
+            status,
+            reason: None,
+            finished_at: None,
+        });
+        self.push_chosen(Some(&route.name), (kind, reason, Some(chosen.job)), chosen);
+    }
+
+    fn new_job(
+        &self,
+        reached: &Reached,
+        chosen: &Chosen<'_>,
+        episode: EpisodeId,
+        (status, waits): (JobStatus, Span),
+    ) -> NewJob {
+        let (route, plan, now) = (&reached.route, chosen.plan, self.delivery.received_at);
+        NewJob {
             id: chosen.job,
             status,
             playbook: plan.playbook.clone(),
@@ -296,19 +351,20 @@ impl<'a> Deciding<'a> {
             checks: plan.checks.clone(),
             created_at: now,
             expires_at: now + waits.duration(),
-        });
-        let wish = self.wish(reached, chosen);
-        self.restraints.made(&wish, chosen.job);
-        let tried = self.restraints.try_with(&wish, chosen.job).into_iter();
-        self.verdict.trials.extend(tried.map(|scope| (scope, chosen.job)));
-        self.facts.jobs.push(JobFacts {
-            id: chosen.job,
-            route: route.name.clone(),
-            status,
-            reason: None,
-            finished_at: None,
-        });
-        self.push(Some(&route.name), kind, reason, Some(chosen.job));
+            runs_within: (route.mode == Mode::Approve).then_some(route.expires),
+        }
+    }
+
+    fn push_chosen(
+        &mut self,
+        route: Option<&str>,
+        (kind, reason, job): (DecisionKind, String, Option<JobId>),
+        chosen: &Chosen<'_>,
+    ) {
+        self.push(route, kind, reason, job);
+        if let Some(decision) = self.verdict.decisions.last_mut() {
+            decision.rung = chosen.flaps.is_some().then_some(chosen.job);
+        }
     }
 
     fn push(&mut self, route: Option<&str>, kind: DecisionKind, reason: String, job: Option<JobId>) {
@@ -324,6 +380,7 @@ impl<'a> Deciding<'a> {
             reason,
             job,
             would_run: None,
+            rung: None,
             episode,
         });
     }

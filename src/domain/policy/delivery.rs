@@ -1,5 +1,7 @@
 //! What decisions are taken about, and what they come to. Decides nothing.
 
+use std::collections::HashMap;
+
 use crate::domain::aftercare::Rung;
 use crate::domain::alert::{Alert, Group};
 use crate::domain::decision::Decision;
@@ -50,8 +52,8 @@ pub struct Reached {
     pub cleanup: Option<Rung>,
     /// A person has let it pass the storm limit.
     pub is_released: bool,
-    /// The command line of the plan, of a route that only observes.
-    pub argv: Vec<String>,
+    /// The command lines of the plan and of the ladder's, by the names of their jobs; of a route that only observes.
+    pub argv: HashMap<JobId, Vec<String>>,
 }
 
 /// All that a notification causes.

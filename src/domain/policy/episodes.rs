@@ -31,7 +31,16 @@ pub struct EpisodeFacts {
     /// The jobs that alerts made in the open episode, or in the last closed one if none is open: those that count.
     pub jobs: Vec<JobFacts>,
     /// The routes by which the open episode is held back, and why.
-    pub held: Vec<(String, DecisionKind)>,
+    pub held: Vec<HeldFacts>,
+}
+
+/// A route by which an episode is held back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldFacts {
+    pub route: String,
+    pub kind: DecisionKind,
+    /// It is a rung of a ladder that waits, and not the route's own playbook.
+    pub is_rung: bool,
 }
 
 /// The stretch that goes on.

@@ -21,8 +21,17 @@ pub struct Restraints {
     pub lately: Vec<Timestamp>,
     /// The jobs of a route on a target that caps and cooldowns may count.
     pub places: HashMap<(String, Target), Vec<PlaceJob>>,
-    /// When an alert was last healed by a route, the oldest first.
-    pub heals: HashMap<(Fingerprint, String), Vec<Timestamp>>,
+    /// How many alerts wait for the storm limit already; counted no further than to the limit.
+    pub waiting: usize,
+    /// When an alert was healed by a route lately, the oldest first.
+    pub heals: HashMap<(Fingerprint, String), Vec<Heal>>,
+}
+
+/// An alert was healed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heal {
+    pub at: Timestamp,
+    pub playbook: String,
 }
 
 /// A job of a route on a target. One that never started counts only while it waits.
@@ -148,23 +157,24 @@ impl Restraints {
         let most = usize::try_from(storm.jobs).unwrap_or(usize::MAX);
         let oldest = self.lately.len().checked_sub(most).map(|at| self.lately[at])?;
         let until = oldest + storm.within.duration();
+        // Each waits for its own turn: of all that wait, only one is let pass as a job leaves the window.
+        let behind = (self.lately.len() - most + self.waiting).min(self.lately.len() - 1);
         (until > wish.now).then(|| Restraint {
             kind: DecisionKind::Held,
             reason: format!(
                 "a storm: alerts made {} jobs within {}, as many as may be; the next one may be made at {until}",
                 storm.jobs, storm.within
             ),
-            until: Some(until),
+            until: Some(self.lately[behind] + storm.within.duration()),
         })
     }
 
     /// Whether the alert flaps.
     pub fn flapping(&self, wish: &Wish<'_>) -> Option<Restraint> {
         let flap = wish.route.flap.filter(|_| !wish.is_rung)?;
-        let key = (wish.fingerprint.clone(), wish.route.name.clone());
-        let heals = self.heals.get(&key)?;
+        let heals = self.heals_of(wish)?;
         let most = usize::try_from(flap.times).unwrap_or(usize::MAX);
-        let oldest = heals.len().checked_sub(most).map(|at| heals[at])?;
+        let oldest = heals.len().checked_sub(most).map(|at| heals[at].at)?;
         let until = oldest + flap.within.duration();
         (until > wish.now).then(|| Restraint {
             kind: DecisionKind::Flapping,
@@ -174,6 +184,15 @@ impl Restraints {
             ),
             until: Some(until),
         })
+    }
+
+    fn heals_of(&self, wish: &Wish<'_>) -> Option<&Vec<Heal>> {
+        self.heals.get(&(wish.fingerprint.clone(), wish.route.name.clone()))
+    }
+
+    /// The playbook that healed the alert last, as far back as flapping counts.
+    pub(super) fn healed_last_by(&self, wish: &Wish<'_>) -> Option<&str> {
+        self.heals_of(wish)?.last().map(|heal| heal.playbook.as_str())
     }
 
     fn capped(&self, wish: &Wish<'_>) -> Option<Restraint> {

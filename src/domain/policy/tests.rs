@@ -139,7 +139,7 @@ fn delivery(next: &mut u128, now: Timestamp, reports: Vec<Report>) -> Delivery {
                         ladder: Vec::new(),
                         cleanup: None,
                         is_released: false,
-                        argv: Vec::new(),
+                        argv: std::collections::HashMap::new(),
                     })
                     .collect(),
                 alert,

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use crate::clock::Ids;
 use crate::domain::decision::{Decision, DecisionKind};
 use crate::domain::ids::{Fingerprint, Target};
-use crate::domain::policy::{Cooldown, Delivery, Intake, Ledger, Restraints, Wish, decide};
+use crate::domain::parameters::Plan;
+use crate::domain::policy::{Cooldown, Delivery, Intake, Ledger, Reached, Restraints, Wish, decide};
 use crate::domain::route::Route;
 use crate::domain::timestamp::Timestamp;
 use crate::http::App;
@@ -170,9 +171,7 @@ fn explain_route(
         .iter()
         .position(|reached| reached.route.name == route.name);
     let decision = at.and_then(|at| decisions.get(at));
-    let plan = at
-        .and_then(|at| intake.reached[at].plan.as_ref())
-        .and_then(|plan| plan.as_ref().ok());
+    let plan = at.and_then(|at| chosen(&intake.reached[at], decision));
     let reason = match (decision, failed) {
         (Some(decision), _) => decision.reason.clone(),
         (None, Some(matcher)) => format!("the alert's labels do not satisfy {matcher}"),
@@ -184,7 +183,7 @@ fn explain_route(
         failed_matcher: failed.map(ToString::to_string),
         decision: decision.map(|decision| decision.kind),
         reason,
-        playbook: route.playbook.clone(),
+        playbook: plan.map_or_else(|| route.playbook.clone(), |plan| Some(plan.playbook.clone())),
         target: plan.map(|plan| plan.target.clone()),
         argv: plan.map(|plan| catalogue.argv(plan)),
         vars: plan.map(|plan| plan.parameters.vars.clone()),
@@ -200,6 +199,16 @@ fn explain_route(
             };
             brakes(restraints, &wish)
         })
+    }
+}
+
+/// What would run: the route's own playbook, or the rung of its ladder that takes its place.
+fn chosen<'a>(reached: &'a Reached, decision: Option<&Decision>) -> Option<&'a Plan> {
+    let rung = decision.and_then(|decision| decision.rung);
+    let rung = rung.and_then(|job| reached.ladder.iter().find(|rung| rung.job == job));
+    match rung {
+        Some(rung) => rung.plan(),
+        None => reached.plan.as_ref()?.as_ref().ok(),
     }
 }
 

@@ -133,6 +133,7 @@ fn make(app: &App, caller: Caller, request: ManualRequest) -> Result<NewJob, Pro
         checks,
         created_at: now,
         expires_at: now + terms.expires.duration(),
+        runs_within: None,
     })
 }
 

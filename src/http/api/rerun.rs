@@ -112,6 +112,7 @@ fn repeat(app: &App, old: Job, caller: Caller, request: &RerunRequest) -> Result
         notify,
         checks,
         expires_at: now + terms.expires.duration(),
+        runs_within: None,
         route: old.route,
         target: plan.target,
         trigger: Trigger::Rerun,

@@ -42,6 +42,8 @@ impl Remediations for FakeCatalogue {
             &Fleet {
                 storm: None,
                 breaker: None,
+                tell_storm: Vec::new(),
+                tell_breaker: Vec::new(),
             }
         }
     }

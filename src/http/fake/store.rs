@@ -141,6 +141,10 @@ impl Brakes for FakeStore {
         not_in_the_fake()
     }
 
+    async fn reconsider_held(&self, _: Timestamp) -> Result<(), StoreError> {
+        not_in_the_fake()
+    }
+
     async fn pause(&self, scope: Scope, by: By) -> Result<Pause, StoreError> {
         self.check()?;
         let pause = Pause {
@@ -222,6 +226,10 @@ impl Store for FakeStore {
     }
 
     async fn release(&self, _: AttemptKey, _: &str, _: Timestamp) -> Result<(), StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn confirm(&self, _: AttemptKey, _: Timestamp) -> Result<bool, StoreError> {
         not_in_the_fake()
     }
 

@@ -14,7 +14,7 @@ use crate::store::sqlite::insert::insert_jobs;
 use crate::store::sqlite::resolve::{resolve_jobs, settle_due};
 use crate::store::sqlite::rows::{database, ids, integer, to_json};
 use crate::store::sqlite::writer::{Scope, Write};
-use crate::store::sqlite::{breakers, heartbeats, held, ledger};
+use crate::store::sqlite::{alarms, breakers, heartbeats, held, ledger};
 use crate::store::{HeldBack, Received, StoreError};
 
 const INSERT_NOTIFICATION: &str = "
@@ -120,6 +120,7 @@ async fn carry_out(scope: &mut Scope<'_>, delivery: &Delivery, verdict: &Verdict
     insert_jobs(scope, &verdict.jobs).await?;
     breakers::begin_trials(scope, &verdict.trials).await?;
     held::free(scope, &verdict.freed).await?;
+    alarms::raise(scope, &verdict.held, &delivery.fleet, delivery.received_at).await?;
     let whose = (delivery.received_at, delivery.posted_by.as_str(), &delivery.group);
     held::hold(scope, whose, &verdict.held).await
 }

@@ -1,10 +1,9 @@
 //! What people are told when alerts are held back that no playbook will see to: a storm, and alerts that flap. Once each.
 
-use std::collections::BTreeSet;
-
 use crate::domain::decision::DecisionKind;
 use crate::domain::notify::{Announcement, Notify, NotifyEvent};
 use crate::domain::policy::Held;
+use crate::domain::rules::{Fleet, StormRule};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::sqlite::outbox::announce;
@@ -15,33 +14,51 @@ const RAGES: &str = "
     -- rages
     SELECT EXISTS (SELECT 1 FROM held INDEXED BY held_by_decision WHERE decision = 'held')";
 
+/// The last time that a storm was told of: it is a part of the key.
+const LAST_STORM: &str = "
+    -- last_storm
+    SELECT MAX(key) FROM outbox INDEXED BY outbox_once_per_key WHERE key > 'storm ' AND key < 'storm!'";
+
 /// Tells of what is about to be held back.
-pub(super) async fn raise(scope: &mut Scope<'_>, held: &[Held], now: Timestamp) -> Result<(), StoreError> {
-    storm(scope, held, now).await?;
+pub(super) async fn raise(
+    scope: &mut Scope<'_>,
+    held: &[Held],
+    fleet: &Fleet,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let stormy = held.iter().find(|one| one.restraint.kind == DecisionKind::Held);
+    if let (Some(first), Some(storm)) = (stormy, fleet.storm) {
+        tell_storm(scope, first, (storm, &fleet.tell_storm), now).await?;
+    }
     for one in held.iter().filter(|one| one.restraint.kind == DecisionKind::Flapping) {
-        flapping(scope, one, now).await?;
+        tell_flapping(scope, one, now).await?;
     }
     Ok(())
 }
 
-/// When it begins: nothing else is held by the limit then.
-async fn storm(scope: &mut Scope<'_>, held: &[Held], now: Timestamp) -> Result<(), StoreError> {
-    let event = NotifyEvent::Storm;
-    let stormy = held.iter().filter(|one| one.restraint.kind == DecisionKind::Held);
-    let to: BTreeSet<&String> = stormy.clone().flat_map(|one| told_of(one, event)).collect();
-    let (Some(first), false) = (stormy.clone().next(), to.is_empty()) else {
-        return Ok(());
-    };
+/// When it begins: nothing else is held by the limit then, and none was told of as long as its window is.
+async fn tell_storm(
+    scope: &mut Scope<'_>,
+    first: &Held,
+    (storm, to): (StormRule, &[String]),
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let rages: bool = sqlx::query_scalar(RAGES)
         .fetch_one(&mut *scope.connection)
         .await
         .map_err(database)?;
-    if rages {
+    let last: Option<String> = sqlx::query_scalar(LAST_STORM)
+        .fetch_one(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    let last = last.and_then(|key| key.strip_prefix("storm ")?.parse().ok());
+    let lately = last.is_some_and(|at| Timestamp::from_micros(at) + storm.within.duration() > now);
+    if rages || lately {
         return Ok(());
     }
     let announcement = Announcement {
-        event,
-        to: to.into_iter().cloned().collect(),
+        event: NotifyEvent::Storm,
+        to: to.to_vec(),
         key: format!("storm {}", now.as_micros()),
         title: "A storm of alerts: more new jobs than the limit allows".to_owned(),
         text: format!(
@@ -54,7 +71,7 @@ async fn storm(scope: &mut Scope<'_>, held: &[Held], now: Timestamp) -> Result<(
 }
 
 /// An alert is left to people until the route has healed it less often lately; that time makes it the same announcement.
-async fn flapping(scope: &mut Scope<'_>, one: &Held, now: Timestamp) -> Result<(), StoreError> {
+async fn tell_flapping(scope: &mut Scope<'_>, one: &Held, now: Timestamp) -> Result<(), StoreError> {
     let (event, until) = (NotifyEvent::Exhausted, one.restraint.until.unwrap_or(now));
     let (alert, route, target) = (&one.alert, &one.route, &one.target);
     let announcement = Announcement {

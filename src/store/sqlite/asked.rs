@@ -10,7 +10,7 @@ use crate::domain::ids::{EpisodeId, JobId};
 use crate::domain::job::{JobEvent, JobStatus, Reason};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::Verification;
-use crate::store::sqlite::claim::give_back;
+use crate::store::sqlite::give_back::give_back;
 use crate::store::sqlite::insert::record;
 use crate::store::sqlite::resolve::{conclude, note_all, resolve_jobs, settle_due};
 use crate::store::sqlite::rows::{database, json as column, json_option, parsed, parsed_option, time, to_json};

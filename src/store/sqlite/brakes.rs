@@ -40,6 +40,10 @@ impl Brakes for SqliteStore {
         self.writer.write(held::ReleaseHeld { route, now }).await
     }
 
+    async fn reconsider_held(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.writer.write(held::Reconsider(now)).await
+    }
+
     async fn pause(&self, scope: Scope, by: By) -> Result<Pause, StoreError> {
         self.writer.write(pauses::PauseScope { scope, by }).await
     }

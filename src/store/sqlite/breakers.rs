@@ -9,23 +9,26 @@ use crate::domain::job::{JobStatus, Reason, Trigger};
 use crate::domain::notify::{Announcement, Notify, NotifyEvent};
 use crate::domain::pause::Scope as Breakable;
 use crate::domain::rules::BreakerRule;
+use crate::domain::span::Span;
 use crate::domain::timestamp::Timestamp;
 use crate::store::sqlite::held;
 use crate::store::sqlite::outbox::announce;
-use crate::store::sqlite::rows::{count, database, get, ids, json_option, parsed, time_option, word, word_option};
+use crate::store::sqlite::rows::{
+    count, database, get, ids, integer, json_option, parsed, span_option, time_option, word, word_option,
+};
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{By, StoreError};
 
 const ENDED_JOBS: &str = "
     -- ended_jobs
-    SELECT id, status, reason, route, trigger_kind, aftercare ->> 'breaker' AS breaker,
-           aftercare ->> 'fleet_breaker' AS fleet_breaker, notify
+    SELECT id, status, reason, route, trigger_kind, episode, aftercare ->> 'breaker' AS breaker,
+           aftercare ->> 'fleet_breaker' AS fleet_breaker, aftercare ->> 'fleet_tell' AS fleet_tell, notify
     FROM   jobs
     WHERE  id IN (SELECT value FROM json_each(?1))";
 
 const TRIED_BY: &str = "
     -- tried_by
-    SELECT scope FROM breakers WHERE is_open = 1 AND trial = ?1";
+    SELECT scope, pause FROM breakers WHERE is_open = 1 AND trial = ?1";
 
 const IS_OPEN: &str = "
     -- is_open
@@ -36,20 +39,21 @@ const FAILURES_OF_ROUTE: &str = "
     SELECT COUNT(*) AS failures
     FROM   jobs INDEXED BY jobs_failed_of_route
     WHERE  route = ?1 AND status = 'failed' AND finished_at > ?2 AND trigger_kind IN ('alert', 'ladder')
-    AND    reason <> 'precondition_failed'";
+    AND    reason <> 'precondition_failed' AND episode IS NOT NULL";
 
 const FAILURES: &str = "
     -- failures
     SELECT COUNT(*) AS failures
     FROM   jobs INDEXED BY jobs_failed
     WHERE  status = 'failed' AND finished_at > ?1 AND trigger_kind IN ('alert', 'ladder')
-    AND    reason <> 'precondition_failed'";
+    AND    reason <> 'precondition_failed' AND episode IS NOT NULL";
 
 const OPEN: &str = "
     -- open_breaker
-    INSERT INTO breakers (scope, is_open, reason, opened_at, until) VALUES (?1, 1, ?2, ?3, ?4)
+    INSERT INTO breakers (scope, is_open, reason, opened_at, until, pause) VALUES (?1, 1, ?2, ?3, ?4, ?5)
     ON CONFLICT (scope) DO UPDATE
-    SET    is_open = 1, reason = excluded.reason, opened_at = excluded.opened_at, until = excluded.until, trial = NULL";
+    SET    is_open = 1, reason = excluded.reason, opened_at = excluded.opened_at, until = excluded.until,
+           pause = excluded.pause, trial = NULL";
 
 const CLOSE: &str = "
     -- close_breaker
@@ -78,20 +82,33 @@ pub(super) async fn book(scope: &mut Scope<'_>, jobs: &[JobId], now: Timestamp) 
         .map_err(database)?;
     for row in &rows {
         let status = word(row, "status", JobStatus::parse)?;
-        if status.is_finished() {
-            conclude_trials(scope, row, status, now).await?;
-            if status == JobStatus::Failed {
+        // What was not allowed to run says nothing about what would have come of it.
+        let refused = word_option(row, "reason", Reason::parse)? == Some(Reason::PreconditionFailed);
+        match status {
+            JobStatus::Failed if !refused => {
+                conclude_trials(scope, row, Trial::Failed, now).await?;
                 count_failure(scope, row, now).await?;
             }
+            JobStatus::Succeeded => conclude_trials(scope, row, Trial::Succeeded, now).await?,
+            JobStatus::Failed | JobStatus::Canceled => conclude_trials(scope, row, Trial::CameToNothing, now).await?,
+            JobStatus::AwaitingApproval | JobStatus::Queued | JobStatus::Running | JobStatus::Verifying => {}
         }
     }
     Ok(())
 }
 
+/// What came of the job that tried.
+#[derive(Clone, Copy)]
+enum Trial {
+    Succeeded,
+    Failed,
+    CameToNothing,
+}
+
 async fn conclude_trials(
     scope: &mut Scope<'_>,
     row: &SqliteRow,
-    status: JobStatus,
+    trial: Trial,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let job: String = get(row, "id")?;
@@ -102,22 +119,20 @@ async fn conclude_trials(
         .map_err(database)?;
     for breaker in &tried {
         let of: Breakable = parsed(breaker, "scope")?;
-        match status {
-            JobStatus::Succeeded => {
+        match trial {
+            Trial::Succeeded => {
                 close(scope, &of, now).await?;
             }
-            JobStatus::Failed => {
-                let rule = rule_of(row, &of)?;
-                let until = rule.map(|rule| now + rule.pause.duration());
+            Trial::Failed => {
                 let reason = format!("the job {job} tried, and failed");
-                open(scope, &of, &reason, now, until).await?;
+                open(scope, &of, &reason, now, span_option(breaker, "pause")?).await?;
                 tell_opened(scope, row, (&of, &reason), now).await?;
             }
-            JobStatus::Canceled => {
+            Trial::CameToNothing => {
                 execute(scope, sqlx::query(FORGET_TRIAL).bind(of.to_string())).await?;
                 held::wake(scope, DecisionKind::Tripped, now).await?;
+                scope.moved();
             }
-            JobStatus::AwaitingApproval | JobStatus::Queued | JobStatus::Running | JobStatus::Verifying => {}
         }
     }
     Ok(())
@@ -134,9 +149,9 @@ fn rule_of(row: &SqliteRow, of: &Breakable) -> Result<Option<BreakerRule>, Store
 async fn count_failure(scope: &mut Scope<'_>, row: &SqliteRow, now: Timestamp) -> Result<(), StoreError> {
     let trigger = word(row, "trigger_kind", Trigger::parse)?;
     let route: Option<String> = get(row, "route")?;
-    let reason = word_option(row, "reason", Reason::parse)?;
-    // What was not allowed to run says nothing about what would have come of it.
-    if matches!(trigger, Trigger::Rerun | Trigger::Manual) || reason == Some(Reason::PreconditionFailed) {
+    let episode: Option<String> = get(row, "episode")?;
+    // Neither does a clean-up count, which belongs to no episode.
+    if matches!(trigger, Trigger::Rerun | Trigger::Manual) || episode.is_none() {
         return Ok(());
     }
     for of in route.map(Breakable::Route).into_iter().chain([Breakable::All]) {
@@ -157,28 +172,30 @@ async fn count_failure(scope: &mut Scope<'_>, row: &SqliteRow, now: Timestamp) -
         let failures = failures(scope, &of, since).await?;
         if failures >= rule.failures {
             let reason = format!("{failures} jobs failed within {}", rule.within);
-            open(scope, &of, &reason, now, Some(now + rule.pause.duration())).await?;
+            open(scope, &of, &reason, now, Some(rule.pause)).await?;
             tell_opened(scope, row, (&of, &reason), now).await?;
         }
     }
     Ok(())
 }
 
-/// Tells whom the route of the job wants told that did it.
+/// Tells whom the route of the job wants told that did it; of the breaker of all routes, whom any of them wants told.
 async fn tell_opened(
     scope: &mut Scope<'_>,
     row: &SqliteRow,
     (of, reason): (&Breakable, &str),
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let notify: Option<Notify> = json_option(row, "notify")?;
     let event = NotifyEvent::BreakerOpened;
-    let Some(notify) = notify.filter(|notify| notify.events.contains(&event)) else {
-        return Ok(());
+    let to = match of {
+        Breakable::All => json_option(row, "fleet_tell")?,
+        Breakable::Route(_) | Breakable::Target(_) => json_option(row, "notify")?
+            .filter(|notify: &Notify| notify.events.contains(&event))
+            .map(|notify| notify.to),
     };
     let announcement = Announcement {
         event,
-        to: notify.to,
+        to: to.unwrap_or_default(),
         key: format!("{of} {}", now.as_micros()),
         title: format!("The circuit breaker of {of} has opened: {reason}"),
         text: "Its alerts are recorded, and nothing runs until it is half-open, when one job tries. Find out why the jobs \
@@ -202,14 +219,16 @@ async fn open(
     of: &Breakable,
     reason: &str,
     now: Timestamp,
-    until: Option<Timestamp>,
+    pause: Option<Span>,
 ) -> Result<(), StoreError> {
     tracing::warn!(scope = %of, reason, "a circuit breaker opens");
+    let until = pause.map(|pause| now + pause.duration());
     let statement = sqlx::query(OPEN)
         .bind(of.to_string())
         .bind(reason)
         .bind(now.as_micros())
-        .bind(until.map(Timestamp::as_micros));
+        .bind(until.map(Timestamp::as_micros))
+        .bind(pause.map(|pause| integer(pause.duration().as_secs())));
     execute(scope, statement).await?;
     // What waits for a job that tried must learn the new time.
     held::wake(scope, DecisionKind::Tripped, now).await?;

@@ -33,11 +33,11 @@ const ASK_TO_STOP: &str = "
            cancel_reason = COALESCE(cancel_reason, 'canceled')
     WHERE  id = ?1 AND status = 'running'";
 
-/// An approved job may wait as long again as it was allowed to before.
+/// From now on it may wait as long as its route's jobs may.
 const APPROVE: &str = "
     -- approve
     UPDATE jobs
-    SET    status = 'queued', run_at = ?2, expires_at = ?2 + (expires_at - created_at)
+    SET    status = 'queued', run_at = ?2, expires_at = ?2 + COALESCE(runs_within * 1000000, expires_at - created_at)
     WHERE  id = ?1 AND status = 'awaiting_approval'";
 
 /// Stops a job.

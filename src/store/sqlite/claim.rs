@@ -3,40 +3,48 @@
 use async_trait::async_trait;
 
 use crate::domain::attempt::{AttemptKey, Start};
-use crate::domain::ids::EpisodeId;
-use crate::domain::job::{CancelRequest, Trigger};
+use crate::domain::ids::JobId;
+use crate::domain::job::Trigger;
 use crate::domain::timestamp::Timestamp;
-use crate::store::sqlite::breakers;
-use crate::store::sqlite::change::end_waiting;
-use crate::store::sqlite::insert::{note, record};
+use crate::store::sqlite::insert::record;
 use crate::store::sqlite::jobs::load_jobs;
-use crate::store::sqlite::resolve::resolve_jobs;
-use crate::store::sqlite::rows::{cancel_requested, count, database, get, parsed, target, time, time_option, word};
+use crate::store::sqlite::rows::{count, database, get, parsed, time, word};
 use crate::store::sqlite::writer::{Scope, Write};
-use crate::store::{By, Claim, StoreError};
+use crate::store::sqlite::{blocked, breakers};
+use crate::store::{Claim, StoreError};
 
-/// One job, so that the next one sees what it means for its route. A person's jobs pass breakers and the route's limit.
+/// The one that may come next, and what keeps it from starting. A person's jobs pass breakers and the route's limit, and so do
+/// clean-ups, which belong to no episode.
+const NEXT_READY: &str = "
+    -- next_ready
+    SELECT ready.id,
+           COALESCE((SELECT 'pause ' || scope FROM pauses
+                     WHERE  scope IN ('all', 'route:' || ready.route, 'target:' || ready.target)),
+                    CASE WHEN ready.trigger_kind IN ('alert', 'ladder') AND ready.episode IS NOT NULL
+                         THEN COALESCE((SELECT 'breaker ' || scope FROM breakers
+                                        WHERE  scope IN ('all', 'route:' || ready.route) AND is_open = 1
+                                        AND    (until IS NULL OR until > ?1 OR trial IS NOT NULL AND trial <> ready.id)),
+                                       IIF(ready.aftercare ->> 'at_once' <=
+                                           (SELECT COUNT(*) FROM jobs AS busy INDEXED BY jobs_running_of_route
+                                            WHERE  busy.route = ready.route AND busy.status = 'running'),
+                                           'at_once ' || ready.route, NULL))
+                    END) AS blocked_by
+    FROM   jobs AS ready INDEXED BY jobs_ready
+    WHERE  ready.status = 'queued' AND ready.front = 1 AND ready.blocked_by IS NULL AND ready.run_at <= ?1
+    AND    (ready.attempts > 0 OR ready.expires_at > ?1)
+    ORDER  BY ready.run_at, ready.id
+    LIMIT  1";
+
+const ALL_IS_PAUSED: &str = "
+    -- all_is_paused
+    SELECT EXISTS (SELECT 1 FROM pauses WHERE scope = 'all')";
+
 const CLAIM: &str = "
     -- claim
     UPDATE jobs
     SET    status = 'running', fence = fence + 1, attempts = attempts + 1, started_at = COALESCE(started_at, ?1)
-    WHERE  id = (SELECT ready.id
-                 FROM   jobs AS ready INDEXED BY jobs_ready
-                 WHERE  ready.status = 'queued' AND ready.front = 1 AND ready.run_at <= ?1
-                 AND    (ready.attempts > 0 OR ready.expires_at > ?1)
-                 AND    NOT EXISTS (SELECT 1 FROM pauses
-                                    WHERE  scope IN ('all', 'route:' || ready.route, 'target:' || ready.target))
-                 AND    (ready.trigger_kind IN ('rerun', 'manual')
-                         OR NOT EXISTS (SELECT 1 FROM breakers
-                                        WHERE  scope IN ('all', 'route:' || ready.route) AND is_open = 1
-                                        AND    (until IS NULL OR until > ?1 OR trial IS NOT NULL AND trial <> ready.id))
-                         AND (ready.aftercare ->> 'at_once' IS NULL
-                              OR ready.aftercare ->> 'at_once' >
-                                 (SELECT COUNT(*) FROM jobs AS busy INDEXED BY jobs_running_of_route
-                                  WHERE  busy.route = ready.route AND busy.status = 'running')))
-                 ORDER  BY ready.run_at, ready.id
-                 LIMIT  1)
-    RETURNING id, attempts, fence, run_at, route, trigger_kind";
+    WHERE  id = ?2
+    RETURNING id, attempts, fence, run_at, route, trigger_kind, episode";
 
 const INSERT_ATTEMPT: &str = "
     -- insert_attempt
@@ -48,20 +56,6 @@ const START: &str = "
     SET    started_at = ?4, warm = ?5, cold_because = ?6
     WHERE  job = ?1 AND number = ?2 AND fence = ?3 AND finished_at IS NULL";
 
-const DELETE_ATTEMPT: &str = "
-    -- delete_attempt
-    DELETE FROM attempts
-    WHERE  job = ?1 AND number = ?2 AND fence = ?3 AND finished_at IS NULL AND log_bytes = 0 AND tasks = 0";
-
-const RELEASE: &str = "
-    -- release
-    UPDATE jobs
-    SET    status = 'queued', attempts = attempts - 1,
-           started_at = CASE WHEN attempts = 1 THEN NULL ELSE started_at END
-    WHERE  id = ?1 AND fence = ?2 AND status = 'running'
-    RETURNING target, cancel_requested_by, cancel_reason, episode,
-              (SELECT ended_at FROM episodes WHERE episodes.id = jobs.episode AND closed_at IS NOT NULL) AS ended_at";
-
 /// Takes jobs for a worker.
 pub(super) struct ClaimJobs {
     pub(super) worker: String,
@@ -69,16 +63,47 @@ pub(super) struct ClaimJobs {
     pub(super) now: Timestamp,
 }
 
+/// What a claim finds.
+enum Next {
+    Ready(JobId),
+    /// And what keeps it from starting.
+    Blocked(JobId, String),
+    Nothing,
+}
+
 #[async_trait]
 impl Write for ClaimJobs {
     type Output = Vec<Claim>;
 
     async fn apply(self, scope: &mut Scope<'_>) -> Result<Vec<Claim>, StoreError> {
+        let all_is_paused: bool = sqlx::query_scalar(ALL_IS_PAUSED)
+            .fetch_one(&mut *scope.connection)
+            .await
+            .map_err(database)?;
+        if all_is_paused {
+            return Ok(Vec::new());
+        }
+        blocked::unblock(scope, self.now).await?;
         let mut keys = Vec::with_capacity(self.free);
+        let mut blocked = 0;
+        // One by one, so that the next one sees what it means for its route.
         while keys.len() < self.free {
-            let Some(key) = self.claim_one(scope).await? else { break };
-            self.begin(scope, &key).await?;
-            keys.push(key);
+            match self.next(scope).await? {
+                Next::Ready(job) => {
+                    let key = self.claim_one(scope, job).await?;
+                    self.begin(scope, &key).await?;
+                    keys.push(key);
+                }
+                Next::Blocked(job, cause) if blocked < blocked::AT_ONCE => {
+                    blocked::block(scope, job, &cause, self.now).await?;
+                    blocked += 1;
+                }
+                Next::Blocked(..) => {
+                    scope.moved();
+                    break;
+                }
+                Next::Nothing => break,
+            }
         }
         let mut jobs = load_jobs(
             &mut *scope.connection,
@@ -100,27 +125,38 @@ impl Write for ClaimJobs {
 }
 
 impl ClaimJobs {
-    async fn claim_one(&self, scope: &mut Scope<'_>) -> Result<Option<AttemptKey>, StoreError> {
-        let claimed = sqlx::query(CLAIM)
+    async fn next(&self, scope: &mut Scope<'_>) -> Result<Next, StoreError> {
+        let row = sqlx::query(NEXT_READY)
             .bind(self.now.as_micros())
             .fetch_optional(&mut *scope.connection)
             .await
             .map_err(database)?;
-        let Some(row) = claimed else { return Ok(None) };
+        let Some(row) = row else { return Ok(Next::Nothing) };
+        let job = parsed(&row, "id")?;
+        let cause: Option<String> = get(&row, "blocked_by")?;
+        Ok(cause.map_or(Next::Ready(job), |cause| Next::Blocked(job, cause)))
+    }
+
+    async fn claim_one(&self, scope: &mut Scope<'_>, job: JobId) -> Result<AttemptKey, StoreError> {
+        let row = sqlx::query(CLAIM)
+            .bind(self.now.as_micros())
+            .bind(job.to_string())
+            .fetch_one(&mut *scope.connection)
+            .await
+            .map_err(database)?;
         let key = AttemptKey {
-            job: parsed(&row, "id")?,
+            job,
             number: count(&row, "attempts")?,
             fence: get(&row, "fence")?,
         };
         scope.waited(self.now.since(time(&row, "run_at")?));
-        if matches!(
-            word(&row, "trigger_kind", Trigger::parse)?,
-            Trigger::Alert | Trigger::Ladder
-        ) {
+        let (trigger, episode): (_, Option<String>) =
+            (word(&row, "trigger_kind", Trigger::parse)?, get(&row, "episode")?);
+        if matches!(trigger, Trigger::Alert | Trigger::Ladder) && episode.is_some() {
             let route: Option<String> = get(&row, "route")?;
-            breakers::try_with_claimed(scope, key.job, route.as_deref(), self.now).await?;
+            breakers::try_with_claimed(scope, job, route.as_deref(), self.now).await?;
         }
-        Ok(Some(key))
+        Ok(key)
     }
 
     async fn begin(&self, scope: &mut Scope<'_>, key: &AttemptKey) -> Result<(), StoreError> {
@@ -170,65 +206,6 @@ impl Write for Started {
             None => "ansible-playbook was started".to_owned(),
         };
         about(scope, &key, now, ("started", message)).await
-    }
-}
-
-/// Gives a claim back whose run never began.
-pub(super) struct Release {
-    pub(super) key: AttemptKey,
-    pub(super) why: String,
-    pub(super) now: Timestamp,
-}
-
-#[async_trait]
-impl Write for Release {
-    type Output = ();
-
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
-        give_back(scope, self.key, ("released", &self.why), self.now).await
-    }
-}
-
-/// Puts a claimed job back into the queue, without its attempt. What happened meanwhile ends it at once.
-pub(super) async fn give_back(
-    scope: &mut Scope<'_>,
-    key: AttemptKey,
-    (event, why): (&str, &str),
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let deleted = sqlx::query(DELETE_ATTEMPT)
-        .bind(key.job.to_string())
-        .bind(key.number)
-        .bind(key.fence)
-        .execute(&mut *scope.connection)
-        .await
-        .map_err(database)?;
-    let released = sqlx::query(RELEASE)
-        .bind(key.job.to_string())
-        .bind(key.fence)
-        .fetch_optional(&mut *scope.connection)
-        .await
-        .map_err(database)?;
-    let (1, Some(released)) = (deleted.rows_affected(), released) else {
-        return Err(StoreError::LostClaim(key));
-    };
-    scope.touch(key.job);
-    note(scope, &key.job.to_string(), now, (event, "healgate"), why).await?;
-    // What happened meanwhile must not be forgotten with the run: a stop, or the end of the alert.
-    if let Some(CancelRequest { by, reason }) = cancel_requested(&released)? {
-        let by = By {
-            name: by,
-            at: now,
-            comment: None,
-        };
-        return end_waiting(scope, key.job, &target(&released)?, (reason.as_str(), &by)).await;
-    }
-    match (get(&released, "episode")?, time_option(&released, "ended_at")?) {
-        (Some(_), Some(ended_at)) => {
-            let episode: EpisodeId = parsed(&released, "episode")?;
-            resolve_jobs(scope, &[(episode, ended_at)], now).await
-        }
-        (None::<String>, _) | (_, None) => Ok(()),
     }
 }
 

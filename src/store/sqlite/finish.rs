@@ -18,7 +18,7 @@ use crate::store::sqlite::jobs::load_jobs;
 use crate::store::sqlite::outbox::tell_end;
 use crate::store::sqlite::resolve::follow_up;
 use crate::store::sqlite::rows::{
-    between, cancel_requested, database, get, integer, json, json_option, time_option, to_json, word,
+    between, cancel_requested, database, get, integer, json, json_option, span_option, time_option, to_json, word,
 };
 use crate::store::sqlite::writer::{Scope, Write};
 
@@ -223,7 +223,6 @@ impl Finish {
 }
 
 fn facts(row: &SqliteRow) -> Result<Facts, StoreError> {
-    let within: Option<i64> = get(row, "resolved_within")?;
     let episode: Option<String> = get(row, "episode")?;
     let closed = time_option(row, "closed_at")?.is_some();
     let trigger = word(row, "trigger_kind", Trigger::parse)?;
@@ -234,9 +233,7 @@ fn facts(row: &SqliteRow) -> Result<Facts, StoreError> {
         // Whoever asked for its end wants no other attempt.
         retry: json_option(row, "retry")?.filter(|_| asked.is_none()),
         cancel_reason: asked.map_or(Reason::Canceled, |asked| asked.reason),
-        resolved_within: within
-            .and_then(|seconds| u64::try_from(seconds).ok())
-            .map(Span::from_secs),
+        resolved_within: span_option(row, "resolved_within")?,
         check: parameters.check,
         episode_open: episode.map(|_| !closed),
         by_query: checks.verify_query.is_some(),

@@ -11,7 +11,6 @@ use crate::domain::ids::{EpisodeId, JobId, Target};
 use crate::domain::policy::Held;
 use crate::domain::timestamp::Timestamp;
 use crate::store::read::{Page, PageRequest};
-use crate::store::sqlite::alarms;
 use crate::store::sqlite::page::cut;
 use crate::store::sqlite::rows::{
     database, get, ids, integer, json, parsed, parsed_option, target, time, time_option, to_json, word,
@@ -19,6 +18,7 @@ use crate::store::sqlite::rows::{
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{HeldBack, StoreError};
 
+/// A repeated report does not lose its turn.
 const HOLD: &str = "
     -- hold
     INSERT INTO held (episode, route, decision, reason, target, since, due_at, posted_by, alert, alert_group, follows)
@@ -28,7 +28,9 @@ const HOLD: &str = "
     WHERE  true
     ON CONFLICT (episode, route) DO UPDATE
     SET    since = CASE WHEN decision = excluded.decision THEN since ELSE excluded.since END,
-           decision = excluded.decision, reason = excluded.reason, target = excluded.target, due_at = excluded.due_at,
+           due_at = CASE WHEN decision = 'held' AND excluded.decision = 'held' AND due_at > ?2 THEN MIN(due_at, excluded.due_at)
+                         ELSE excluded.due_at END,
+           decision = excluded.decision, reason = excluded.reason, target = excluded.target,
            alert = excluded.alert, alert_group = excluded.alert_group, follows = excluded.follows";
 
 const FREE: &str = "
@@ -48,6 +50,10 @@ const FREE_RUNG: &str = "
     -- free_rung
     DELETE FROM held WHERE follows = ?1";
 
+const HOLDS_RUNG: &str = "
+    -- holds_rung
+    SELECT EXISTS (SELECT 1 FROM held WHERE follows = ?1)";
+
 const WAKE_DECISION: &str = "
     -- wake_decision
     UPDATE held SET due_at = ?2 WHERE decision = ?1";
@@ -59,6 +65,11 @@ const WAKE_PLACE: &str = "
     FROM   json_each(?1) AS ended
     JOIN   jobs ON jobs.id = ended.value
     WHERE  held.route = jobs.route AND held.target = jobs.target AND held.decision IN ('capped', 'cooling_down')";
+
+/// What rules of the catalogue hold back: a reload may have changed them.
+const RECONSIDER: &str = "
+    -- reconsider
+    UPDATE held SET due_at = ?1 WHERE decision IN ('capped', 'cooling_down', 'held', 'flapping')";
 
 const RELEASE_HELD: &str = "
     -- release_held
@@ -97,7 +108,6 @@ pub(super) async fn hold(
     if held.is_empty() {
         return Ok(());
     }
-    alarms::raise(scope, held, now).await?;
     // An alert may occur twice in a notification, and the last word counts.
     for one in held {
         let row = Row {
@@ -149,6 +159,15 @@ pub(super) async fn free_rung(scope: &mut Scope<'_>, follows: JobId) -> Result<(
     run(scope, sqlx::query(FREE_RUNG).bind(follows.to_string())).await
 }
 
+/// Whether a rung is held back that is to follow that job.
+pub(super) async fn holds_rung(scope: &mut Scope<'_>, follows: JobId) -> Result<bool, StoreError> {
+    sqlx::query_scalar(HOLDS_RUNG)
+        .bind(follows.to_string())
+        .fetch_one(&mut *scope.connection)
+        .await
+        .map_err(database)
+}
+
 /// The same for all of these episodes, which are over.
 pub(super) async fn free_episodes(scope: &mut Scope<'_>, closed: &[EpisodeId]) -> Result<(), StoreError> {
     run(scope, sqlx::query(FREE_EPISODES).bind(to_json(closed)?)).await
@@ -180,6 +199,20 @@ type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteAr
 async fn run(scope: &mut Scope<'_>, statement: Statement<'_>) -> Result<(), StoreError> {
     statement.execute(&mut *scope.connection).await.map_err(database)?;
     Ok(())
+}
+
+/// Has what a rule of the catalogue holds back decided again.
+pub(super) struct Reconsider(pub(super) Timestamp);
+
+#[async_trait]
+impl Write for Reconsider {
+    type Output = ();
+
+    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        run(scope, sqlx::query(RECONSIDER).bind(self.0.as_micros())).await?;
+        scope.held_back();
+        Ok(())
+    }
 }
 
 /// Lets what the storm limit holds back pass.

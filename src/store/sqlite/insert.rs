@@ -21,14 +21,15 @@ const INSERT_JOBS: &str = "
     -- insert_jobs
     INSERT INTO jobs (id, status, playbook, route, target, trigger_kind, triggered_by, rerun_of, follows, episode,
                       alertname, fingerprint, alert, alert_group, parameters, by_hand, changes, resolved_within, on_resolved,
-                      aftercare, check_mode, notify, checks, created_at, run_at, expires_at)
+                      aftercare, check_mode, notify, checks, created_at, run_at, expires_at,
+                      runs_within)
     SELECT value ->> 'id', value ->> 'status', value ->> 'playbook', value ->> 'route', value ->> 'target',
            value ->> 'trigger', value ->> 'triggered_by', value ->> 'rerun_of', value ->> 'follows',
            value ->> 'episode', value ->> 'alertname', value ->> 'fingerprint', value ->> 'alert',
            value ->> 'group', value ->> 'parameters', value ->> 'by_hand', value ->> 'changes',
            value ->> 'resolved_within', value ->> 'on_resolved', value ->> 'aftercare', value ->> 'check_mode',
            value ->> 'notify', value ->> 'checks', value ->> 'created_at',
-           value ->> 'created_at', value ->> 'expires_at'
+           value ->> 'created_at', value ->> 'expires_at', value ->> 'runs_within'
     FROM   json_each(?1)
     ORDER  BY key";
 
@@ -48,6 +49,7 @@ const PROMOTE: &str = "
         SELECT (SELECT waiting.id
                 FROM   jobs AS waiting
                 WHERE  waiting.target = free.value AND waiting.status = 'queued' AND waiting.front = 0
+                AND    waiting.blocked_by IS NULL
                 ORDER  BY waiting.created_at, waiting.id
                 LIMIT  1)
         FROM   (SELECT DISTINCT value FROM json_each(?1)) AS free
@@ -203,6 +205,7 @@ struct Row<'a> {
     checks: String,
     created_at: i64,
     expires_at: i64,
+    runs_within: Option<i64>,
     message: String,
 }
 
@@ -238,6 +241,7 @@ fn row(job: &NewJob) -> Result<Row<'_>, StoreError> {
         checks: to_json(&job.checks)?,
         created_at: job.created_at.as_micros(),
         expires_at: job.expires_at.as_micros(),
+        runs_within: job.runs_within.map(|span| integer(span.duration().as_secs())),
         message: first_message(job),
     })
 }

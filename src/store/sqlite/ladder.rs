@@ -21,12 +21,13 @@ use crate::store::sqlite::held;
 use crate::store::sqlite::insert::{insert_rows, note, promote};
 use crate::store::sqlite::outbox::tell;
 use crate::store::sqlite::restraints::{self, place};
-use crate::store::sqlite::rows::{database, get, ids, job, json, json_option, time_option};
+use crate::store::sqlite::rows::{database, get, ids, job, json, json_option, span_option, time_option};
 use crate::store::sqlite::writer::{Scope, Write};
 
 const ENDED: &str = "
     -- ended_with_ladder
-    SELECT jobs.*, episodes.closed_at
+    SELECT jobs.*, episodes.closed_at,
+           (SELECT finished_at FROM attempts WHERE attempts.job = jobs.id ORDER BY number DESC LIMIT 1) AS ran_until
     FROM   jobs
     LEFT   JOIN episodes ON episodes.id = jobs.episode
     WHERE  jobs.id IN (SELECT value FROM json_each(?1)) AND jobs.aftercare <> '{}'";
@@ -51,43 +52,47 @@ struct Ended {
     notify: Option<Notify>,
     /// Its alert has resolved.
     is_closed: bool,
-    /// Its run had ended before, and it waited for that.
-    was_verifying: bool,
+    /// While it ran.
+    closed_in_run: bool,
 }
 
 /// What follows these jobs, which have just ended. Must come before others are let to their targets.
 pub(super) async fn climb(scope: &mut Scope<'_>, jobs: &[JobId], now: Timestamp) -> Result<(), StoreError> {
-    let rows = sqlx::query(ENDED)
-        .bind(ids(jobs)?)
-        .fetch_all(&mut *scope.connection)
-        .await
-        .map_err(database)?;
-    for row in &rows {
-        let ended = ended(row)?;
+    for ended in read(scope, jobs).await? {
         if goes_on(&ended) {
             next_rung(scope, &ended, now).await?;
-        } else if ended.is_closed && !ended.was_verifying && ended.job.started_at.is_some() {
+        } else if ended.closed_in_run {
             clean_up(scope, &ended, now).await?;
         }
     }
     Ok(())
 }
 
+async fn read(scope: &mut Scope<'_>, jobs: &[JobId]) -> Result<Vec<Ended>, StoreError> {
+    let rows = sqlx::query(ENDED)
+        .bind(ids(jobs)?)
+        .fetch_all(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    rows.iter().map(ended).collect()
+}
+
 fn ended(row: &SqliteRow) -> Result<Ended, StoreError> {
-    let within: Option<i64> = get(row, "resolved_within")?;
+    let closed_at = time_option(row, "closed_at")?;
+    let ran_until = time_option(row, "ran_until")?;
     Ok(Ended {
         job: job(row)?,
         aftercare: json(row, "aftercare")?,
-        resolved_within: within
-            .and_then(|seconds| u64::try_from(seconds).ok())
-            .map(Span::from_secs),
+        resolved_within: span_option(row, "resolved_within")?,
         on_resolved: match get::<String>(row, "on_resolved")?.as_str() {
             "cancel" => OnResolved::Cancel,
             _ => OnResolved::Ignore,
         },
         notify: json_option(row, "notify")?,
-        is_closed: time_option(row, "closed_at")?.is_some(),
-        was_verifying: time_option(row, "verify_until")?.is_some(),
+        is_closed: closed_at.is_some(),
+        closed_in_run: closed_at
+            .zip(ran_until)
+            .is_some_and(|(closed_at, ran_until)| closed_at <= ran_until),
     })
 }
 
@@ -116,7 +121,7 @@ async fn next_rung(scope: &mut Scope<'_>, ended: &Ended, now: Timestamp) -> Resu
             }
         }
     }
-    if ended.job.trigger == Trigger::Ladder {
+    if ended.aftercare.rungs.is_some() {
         let message = "everything was tried: the last rung of the ladder did not heal either";
         tell(scope, &[ended.job.id], &[NotifyEvent::Exhausted], now).await?;
         note(
@@ -142,15 +147,19 @@ async fn take_rung(
     };
     let id = ended.job.id.to_string();
     if let Some(restraint) = capped(scope, ended, plan, terms, now).await? {
-        let message = format!("the next rung, {}, is held back: {}", rung.playbook, restraint.reason);
-        note(scope, &id, now, ("rung_held", "healgate"), &message).await?;
+        // It is told once: what is decided again has a row already.
+        if !held::holds_rung(scope, ended.job.id).await? {
+            let message = format!("the next rung, {}, is held back: {}", rung.playbook, restraint.reason);
+            note(scope, &id, now, ("rung_held", "healgate"), &message).await?;
+        }
         return hold_rung(scope, ended, &plan.target, restraint, now).await;
     }
+    held::free_rung(scope, ended.job.id).await?;
     let new = rung_job(ended, (rung, plan, rest), terms, now);
     insert_front(scope, &new).await?;
     let message = format!(
         "did not heal; the next rung is {} on {} ({})",
-        plan.playbook, plan.target, rung.job
+        plan.playbook, plan.target, new.id
     );
     note(scope, &id, now, ("escalated", "healgate"), &message).await
 }
@@ -216,6 +225,7 @@ fn rung_job(ended: &Ended, (rung, plan, rest): (&Rung, &Plan, &[Rung]), terms: &
         on_resolved: ended.on_resolved.clone(),
         aftercare,
         checks: plan.checks.clone(),
+        runs_within: terms.approve.then_some(terms.expires),
         episode: ended.job.episode,
         ..following(ended, rung, plan, (now, waits))
     }
@@ -231,10 +241,7 @@ async fn clean_up(scope: &mut Scope<'_>, ended: &Ended, now: Timestamp) -> Resul
         RungPlan::Plan(plan) => {
             let new = following(ended, rung, plan, (now, CLEANUP_EXPIRES));
             insert_front(scope, &new).await?;
-            let message = format!(
-                "the alert resolved meanwhile; {} cleans up ({})",
-                plan.playbook, rung.job
-            );
+            let message = format!("the alert resolved meanwhile; {} cleans up ({})", plan.playbook, new.id);
             note(scope, &id, now, ("cleaning_up", "healgate"), &message).await
         }
         RungPlan::Refused(why) => {
@@ -247,12 +254,13 @@ async fn clean_up(scope: &mut Scope<'_>, ended: &Ended, now: Timestamp) -> Resul
 /// The job of a rung, without what only an open episode gives it.
 fn following(ended: &Ended, rung: &Rung, plan: &Plan, (now, waits): (Timestamp, Span)) -> NewJob {
     let job = &ended.job;
+    let (id, plan) = rung.made_at(plan, now);
     NewJob {
-        id: rung.job,
+        id,
         status: JobStatus::Queued,
-        playbook: plan.playbook.clone(),
+        playbook: plan.playbook,
         route: job.route.clone(),
-        target: plan.target.clone(),
+        target: plan.target,
         trigger: Trigger::Ladder,
         triggered_by: "healgate".to_owned(),
         rerun_of: None,
@@ -260,7 +268,7 @@ fn following(ended: &Ended, rung: &Rung, plan: &Plan, (now, waits): (Timestamp, 
         episode: None::<EpisodeId>,
         alert: job.alert.clone(),
         group: job.group.clone(),
-        parameters: plan.parameters.clone(),
+        parameters: plan.parameters,
         by_hand: None,
         changes: None,
         resolved_within: None,
@@ -270,6 +278,7 @@ fn following(ended: &Ended, rung: &Rung, plan: &Plan, (now, waits): (Timestamp, 
         checks: Checks::default(),
         created_at: now,
         expires_at: now + waits.duration(),
+        runs_within: None,
     }
 }
 
@@ -294,7 +303,17 @@ impl Write for ClimbAgain {
     type Output = ();
 
     async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
-        held::free_rung(scope, self.follows).await?;
-        climb(scope, &[self.follows], self.now).await
+        // What was let go since it became due is over.
+        if !held::holds_rung(scope, self.follows).await? {
+            return Ok(());
+        }
+        for ended in read(scope, &[self.follows]).await? {
+            if goes_on(&ended) {
+                next_rung(scope, &ended, self.now).await?;
+            } else {
+                held::free_rung(scope, self.follows).await?;
+            }
+        }
+        Ok(())
     }
 }

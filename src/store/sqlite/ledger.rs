@@ -1,4 +1,4 @@
-//! Reads the facts that decisions rest on: for a whole notification, in two statements.
+//! Reads the facts that decisions rest on, in a few statements for a whole notification.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use crate::domain::decision::DecisionKind;
 use crate::domain::ids::{EpisodeId, Fingerprint};
 use crate::domain::job::{JobStatus, Reason, Trigger};
-use crate::domain::policy::{ClosedEpisode, Delivery, EpisodeFacts, JobFacts, Ledger, OpenEpisode};
+use crate::domain::policy::{ClosedEpisode, Delivery, EpisodeFacts, HeldFacts, JobFacts, Ledger, OpenEpisode};
 use crate::store::StoreError;
 use crate::store::sqlite::restraints;
 use crate::store::sqlite::rows::{database, fingerprint, get, parsed, time, time_option, to_json, word, word_option};
@@ -30,10 +30,9 @@ const COUNTED_JOBS: &str = "
 
 const HELD: &str = "
     -- held
-    SELECT held.episode, held.route, held.decision
+    SELECT held.episode, held.route, held.decision, held.follows IS NOT NULL AS is_rung
     FROM   json_each(?1) AS wanted
-    JOIN   held ON held.episode = wanted.value
-    WHERE  held.follows IS NULL";
+    JOIN   held ON held.episode = wanted.value";
 
 /// The facts of each alert that was seen before, and what holds jobs back.
 pub(super) async fn read(connection: &mut SqliteConnection, delivery: &Delivery) -> Result<Ledger, StoreError> {
@@ -87,22 +86,32 @@ async fn facts(
             }
         }
     }
-    let rows = sqlx::query(HELD)
-        .bind(&episodes)
-        .fetch_all(connection)
-        .await
-        .map_err(database)?;
-    for row in rows {
-        let owner = owners
-            .get(&parsed(&row, "episode")?)
-            .and_then(|owner| facts.get_mut(owner));
-        if let Some(owner) = owner {
-            owner
-                .held
-                .push((get(&row, "route")?, word(&row, "decision", DecisionKind::parse)?));
+    for (episode, held) in held_back(connection, &episodes).await? {
+        if let Some(owner) = owners.get(&episode).and_then(|owner| facts.get_mut(owner)) {
+            owner.held.push(held);
         }
     }
     Ok(facts)
+}
+
+async fn held_back(
+    connection: &mut SqliteConnection,
+    episodes: &str,
+) -> Result<Vec<(EpisodeId, HeldFacts)>, StoreError> {
+    let rows = sqlx::query(HELD)
+        .bind(episodes)
+        .fetch_all(connection)
+        .await
+        .map_err(database)?;
+    let held = rows.iter().map(|row| {
+        let held = HeldFacts {
+            route: get(row, "route")?,
+            kind: word(row, "decision", DecisionKind::parse)?,
+            is_rung: get(row, "is_rung")?,
+        };
+        Ok((parsed(row, "episode")?, held))
+    });
+    held.collect()
 }
 
 fn episode_facts(row: &sqlx::sqlite::SqliteRow, id: EpisodeId) -> Result<EpisodeFacts, StoreError> {

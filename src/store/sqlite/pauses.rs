@@ -10,11 +10,12 @@ use crate::store::sqlite::rows::database;
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{By, StoreError};
 
-/// Whoever paused first keeps the pause; the last comment counts.
+/// Who pauses again pauses in place of who did before.
 const PAUSE: &str = "
     -- pause
     INSERT INTO pauses (scope, comment, by_whom, since) VALUES (?1, ?2, ?3, ?4)
-    ON CONFLICT (scope) DO UPDATE SET comment = COALESCE(excluded.comment, comment)
+    ON CONFLICT (scope) DO UPDATE
+    SET    comment = excluded.comment, by_whom = excluded.by_whom, since = excluded.since
     RETURNING scope, comment, by_whom, since";
 
 const RESUME: &str = "

@@ -16,7 +16,7 @@ use crate::store::sqlite::rows::{
     between, database, get, ids, parsed, target, time_option, to_json, word, word_option,
 };
 use crate::store::sqlite::writer::{Scope, Write};
-use crate::store::sqlite::{breakers, held, ladder};
+use crate::store::sqlite::{blocked, breakers, held, ladder};
 
 const WITHDRAW_WAITING: &str = "
     -- withdraw_waiting
@@ -55,7 +55,7 @@ const HEAL_LATE: &str = "
     WHERE  jobs.id = (SELECT ran.id
                       FROM   jobs AS ran
                       WHERE  ran.episode = closed.value ->> 'id' AND ran.attempts > 0
-                      AND    ran.parameters ->> 'check' = 0
+                      AND    ran.check_mode = 0
                       ORDER  BY ran.started_at DESC, ran.id DESC
                       LIMIT  1)
     AND    jobs.finished_at IS NOT NULL AND jobs.healed_at IS NULL
@@ -118,7 +118,11 @@ pub(super) async fn settle_due(scope: &mut Scope<'_>, now: Timestamp) -> Result<
             .fetch_all(&mut *scope.connection)
             .await
             .map_err(database)?;
-        settled.extend(conclude(scope, &rows, now, message).await?);
+        let ended = conclude(scope, &rows, now, message).await?;
+        if statement == EXPIRE_WAITING {
+            blocked::keep_expired(scope, &ended, now).await?;
+        }
+        settled.extend(ended);
     }
     Ok(settled)
 }

@@ -1,5 +1,5 @@
 //! Reads what holds jobs back: pauses, breakers, and the jobs that caps, cooldowns, the storm limit and flap detection
-//! count. A few statements for a whole notification, and none for rules that nobody set.
+//! count. A few statements for a whole notification; what caps and the like count is read only where a rule asks for it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -10,11 +10,11 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::domain::ids::{Fingerprint, Target};
 use crate::domain::pause::{Breaker, Pause};
-use crate::domain::policy::{Delivery, PlaceJob, Reached, Restraints};
+use crate::domain::policy::{Delivery, Heal, PlaceJob, Reached, Restraints};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::sqlite::rows::{
-    database, fingerprint, get, integer, parsed, parsed_option, target, time, time_option, to_json,
+    count, database, fingerprint, get, integer, parsed, parsed_option, target, time, time_option, to_json,
 };
 
 const PAUSES: &str = "
@@ -37,18 +37,23 @@ const PLACE_JOBS: &str = "
     JOIN   jobs INDEXED BY jobs_of_place
     ON     jobs.route = wanted.value ->> 'route' AND jobs.target = wanted.value ->> 'target'
     AND    jobs.finished_at IS NULL
-    WHERE  NOT (jobs.trigger_kind IN ('rerun', 'manual') AND jobs.parameters ->> 'check')
+    WHERE  NOT (jobs.trigger_kind IN ('rerun', 'manual') AND jobs.check_mode)
     UNION  ALL
     SELECT jobs.route, jobs.target, jobs.id, jobs.started_at, jobs.finished_at
     FROM   json_each(?1) AS wanted
     JOIN   jobs INDEXED BY jobs_of_place
     ON     jobs.route = wanted.value ->> 'route' AND jobs.target = wanted.value ->> 'target'
     AND    jobs.finished_at > wanted.value ->> 'since'
-    WHERE  jobs.attempts > 0 AND NOT (jobs.trigger_kind IN ('rerun', 'manual') AND jobs.parameters ->> 'check')";
+    WHERE  jobs.attempts > 0 AND NOT (jobs.trigger_kind IN ('rerun', 'manual') AND jobs.check_mode)";
+
+const WAITING: &str = "
+    -- waiting
+    SELECT COUNT(*) AS waiting
+    FROM   (SELECT 1 FROM held INDEXED BY held_by_decision WHERE decision = 'held' AND due_at > ?1 LIMIT ?2)";
 
 const HEALS: &str = "
     -- heals
-    SELECT jobs.fingerprint, jobs.route, jobs.finished_at
+    SELECT jobs.fingerprint, jobs.route, jobs.finished_at, jobs.playbook
     FROM   json_each(?1) AS wanted
     JOIN   jobs INDEXED BY jobs_healed
     ON     jobs.fingerprint = wanted.value ->> 'fingerprint' AND jobs.route = wanted.value ->> 'route'
@@ -91,12 +96,13 @@ pub(super) async fn read(connection: &mut SqliteConnection, delivery: &Delivery)
         pauses: pauses(&mut *connection).await?,
         breakers: open_breakers(&mut *connection).await?,
         lately: lately(&mut *connection, delivery).await?,
+        waiting: waiting(&mut *connection, delivery).await?,
         places: places(&mut *connection, &wanted_places).await?,
         heals: heals(connection, &wanted_heals).await?,
     })
 }
 
-/// Where the route's caps and its cooldown look, with its own playbook and with its first rung.
+/// Where the route's caps and its cooldown look, with its own playbook and with any rung that may take its place.
 fn places_of(reached: &Reached, now: Timestamp) -> Vec<Place<'_>> {
     let route = &reached.route;
     let spans = route.caps.iter().map(|cap| cap.per).chain([route.cooldown]);
@@ -105,8 +111,8 @@ fn places_of(reached: &Reached, now: Timestamp) -> Vec<Place<'_>> {
         return Vec::new();
     }
     let own = reached.plan.iter().flatten();
-    let rung = reached.ladder.first().and_then(|rung| rung.plan());
-    let targets = own.chain(rung).map(|plan| &plan.target);
+    let rungs = reached.ladder.iter().filter_map(|rung| rung.plan());
+    let targets = own.chain(rungs).map(|plan| &plan.target);
     targets.map(|target| place(&route.name, target, now, longest)).collect()
 }
 
@@ -169,6 +175,20 @@ async fn lately(connection: &mut SqliteConnection, delivery: &Delivery) -> Resul
     Ok(lately)
 }
 
+/// How many alerts the storm limit holds back, and no more than it lets pass.
+async fn waiting(connection: &mut SqliteConnection, delivery: &Delivery) -> Result<usize, StoreError> {
+    let Some(storm) = delivery.fleet.storm else {
+        return Ok(0);
+    };
+    let row = sqlx::query(WAITING)
+        .bind(delivery.received_at.as_micros())
+        .bind(integer(storm.jobs))
+        .fetch_one(connection)
+        .await
+        .map_err(database)?;
+    count(&row, "waiting")
+}
+
 /// The jobs of those places.
 pub(super) async fn places(
     connection: &mut SqliteConnection,
@@ -197,8 +217,8 @@ pub(super) async fn places(
 async fn heals(
     connection: &mut SqliteConnection,
     wanted: &BTreeSet<Healed<'_>>,
-) -> Result<HashMap<(Fingerprint, String), Vec<Timestamp>>, StoreError> {
-    let mut found: HashMap<(Fingerprint, String), Vec<Timestamp>> = HashMap::new();
+) -> Result<HashMap<(Fingerprint, String), Vec<Heal>>, StoreError> {
+    let mut found: HashMap<(Fingerprint, String), Vec<Heal>> = HashMap::new();
     if wanted.is_empty() {
         return Ok(found);
     }
@@ -209,7 +229,10 @@ async fn heals(
         .map_err(database)?;
     for row in &rows {
         let key = (fingerprint(row)?, get(row, "route")?);
-        found.entry(key).or_default().push(time(row, "finished_at")?);
+        found.entry(key).or_default().push(Heal {
+            at: time(row, "finished_at")?,
+            playbook: get(row, "playbook")?,
+        });
     }
     Ok(found)
 }

@@ -10,6 +10,7 @@ use sqlx::sqlite::SqliteRow;
 use crate::domain::attempt::{Attempt, Outcome};
 use crate::domain::ids::{Fingerprint, JobId, Target};
 use crate::domain::job::{CancelRequest, Job, JobEvent, JobStatus, Reason, Trigger};
+use crate::domain::span::Span;
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 
@@ -218,4 +219,12 @@ pub(super) fn ids(jobs: &[JobId]) -> Result<String, StoreError> {
 /// The time between two columns of microseconds, where both are there.
 pub(super) fn between(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<Duration> {
     Some(to?.since(from?))
+}
+
+/// A span of seconds, if there is one.
+pub(super) fn span_option(row: &SqliteRow, column: &str) -> Result<Option<Span>, StoreError> {
+    let seconds: Option<i64> = get(row, column)?;
+    Ok(seconds
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .map(Span::from_secs))
 }

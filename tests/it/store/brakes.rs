@@ -13,7 +13,7 @@ use healgate::domain::rules::{BreakerRule, Cap, FlapRule, Fleet, StormRule};
 use healgate::domain::span::Span;
 use healgate::domain::timestamp::Timestamp;
 
-use healgate::store::Withdrawal;
+use healgate::store::{By, Withdrawal};
 
 use super::world::{Report, World, firing, resolved, route, verified};
 
@@ -266,20 +266,33 @@ async fn a_breaker_opens_after_failures_lets_one_try_and_closes_when_that_goes_w
 }
 
 #[tokio::test]
-async fn what_was_not_allowed_to_run_opens_no_breaker() {
+async fn what_was_not_allowed_to_run_opens_no_breaker_and_closes_none() {
     let world = World::new().await;
+    let refused = Withdrawal {
+        reason: Reason::PreconditionFailed,
+        message: "the precondition does not hold".to_owned(),
+    };
     for fingerprint in ["a", "b", "c"] {
         world
             .job_for(firing(fingerprint, world.ago(9)).via(breaking(), fingerprint))
             .await;
-        let refused = Withdrawal {
-            reason: Reason::PreconditionFailed,
-            message: "the precondition does not hold".to_owned(),
-        };
         let key = world.claim_one().await;
-        world.store.withdraw(key, refused, world.now()).await.unwrap();
+        world.store.withdraw(key, refused.clone(), world.now()).await.unwrap();
     }
     assert_eq!(world.store.breakers().await.unwrap(), []);
+
+    for fingerprint in ["d", "e"] {
+        ends(&world, fingerprint, &breaking(), Outcome::HostsFailed).await;
+    }
+    world.pass(300);
+    let until = world.store.breakers().await.unwrap()[0].until;
+    let trial = world.job_for(firing("f", world.ago(9)).via(breaking(), "f")).await;
+    let key = world.claim_one().await;
+    world.store.withdraw(key, refused, world.now()).await.unwrap();
+    assert_eq!(world.state(trial).await.1, Some(Reason::PreconditionFailed));
+    let breaker = world.store.breakers().await.unwrap().remove(0);
+    assert_eq!((breaker.until, breaker.trial), (until, None), "the next one tries");
+    assert_eq!(world.events_for("ops").await, ["breaker_opened"]);
 }
 
 #[tokio::test]
@@ -370,11 +383,17 @@ async fn the_breaker_of_all_routes_counts_every_failure() {
     let world = World::new().await;
     *world.fleet.lock().unwrap() = Fleet {
         breaker: breaking().breaker,
-        storm: None,
+        tell_breaker: vec!["ops".to_owned()],
+        ..Fleet::default()
     };
     ends(&world, "a", &route("r"), Outcome::HostsFailed).await;
     ends(&world, "b", &route("s"), Outcome::TimedOut).await;
     assert_eq!(world.store.breakers().await.unwrap()[0].scope, Scope::All);
+    assert_eq!(
+        world.events_for("ops").await,
+        ["breaker_opened"],
+        "whatever route did it"
+    );
     let report = firing("c", world.ago(9)).via(route("t"), "c");
     assert_eq!(kinds(&world, report).await, [DecisionKind::Tripped]);
 }
@@ -387,7 +406,8 @@ async fn a_storm_is_held_until_the_window_allows_or_a_person_lets_it_pass() {
             jobs: 2,
             within: Span::from_secs(300),
         }),
-        breaker: None,
+        tell_storm: vec!["ops".to_owned()],
+        ..Fleet::default()
     };
     let loud = Route {
         notify: told(),
@@ -470,6 +490,135 @@ async fn an_alert_that_comes_back_again_and_again_is_not_healed_for_ever() {
             assert_eq!(job.playbook, "recreate");
         }
     }
+}
+
+#[tokio::test]
+async fn an_alert_that_flaps_goes_up_the_ladder_and_then_to_people() {
+    let world = World::new().await;
+    let flapping = Route {
+        flap: Some(FlapRule {
+            times: 2,
+            within: Span::from_secs(36_000),
+        }),
+        otherwise: vec!["second".to_owned(), "third".to_owned()],
+        notify: told(),
+        ..verified("r")
+    };
+    let mut tried = Vec::new();
+    for _ in 0..4 {
+        let id = world.job_for(firing("a", world.now()).via(flapping.clone(), "a")).await;
+        tried.push(world.job(id).await.playbook);
+        world.end(world.claim_one().await, Outcome::Ok).await;
+        world.pass(60);
+        world.post(vec![resolved("a", world.ago(60), world.now())]).await;
+        world.pass(400);
+    }
+    assert_eq!(
+        tried,
+        ["restart-container", "restart-container", "second", "third"],
+        "each heals, and none for long"
+    );
+    let decisions = world.post(vec![firing("a", world.now()).via(flapping, "a")]).await;
+    assert_eq!(decisions[0].kind, DecisionKind::Flapping);
+    assert_eq!(world.events_for("ops").await, ["exhausted"]);
+}
+
+#[tokio::test]
+async fn the_last_rung_of_an_alert_that_flaps_is_the_end_of_the_ladder_too() {
+    let world = World::new().await;
+    let flapping = Route {
+        flap: Some(FlapRule {
+            times: 1,
+            within: Span::from_secs(36_000),
+        }),
+        otherwise: vec!["second".to_owned()],
+        notify: told(),
+        ..verified("r")
+    };
+    world.job_for(firing("a", world.now()).via(flapping.clone(), "a")).await;
+    world.end(world.claim_one().await, Outcome::Ok).await;
+    world.post(vec![resolved("a", world.now(), world.now())]).await;
+    world.pass(400);
+    let id = world.job_for(firing("a", world.now()).via(flapping, "a")).await;
+    assert_eq!(world.job(id).await.playbook, "second");
+    world.end(world.claim_one().await, Outcome::HostsFailed).await;
+    assert_eq!(world.events_for("ops").await, ["exhausted"]);
+}
+
+#[tokio::test]
+async fn what_a_storm_holds_waits_for_its_turn_and_the_storm_is_told_of_once_in_its_window() {
+    let world = World::new().await;
+    *world.fleet.lock().unwrap() = Fleet {
+        storm: Some(StormRule {
+            jobs: 2,
+            within: Span::from_secs(300),
+        }),
+        tell_storm: vec!["ops".to_owned()],
+        ..Fleet::default()
+    };
+    let report = |name: &str| firing(name, world.ago(9)).via(route("quiet"), name);
+    world.post(vec![report("a")]).await;
+    world.pass(100);
+    world
+        .post(vec![report("b"), report("c"), report("d"), report("e")])
+        .await;
+    let turns = [after(&world, 200), after(&world, 300), after(&world, 300)];
+    assert_eq!(world.held().await, turns.map(|turn| (DecisionKind::Held, Some(turn))));
+    // A repeat does not lose its turn.
+    world.post(vec![report("c")]).await;
+    assert_eq!(world.held().await, turns.map(|turn| (DecisionKind::Held, Some(turn))));
+    world.pass(200);
+    let again = world.decide_due().await;
+    assert_eq!(again.len(), 1);
+    assert_eq!(
+        (again[0].kind, again[0].fingerprint.as_str()),
+        (DecisionKind::Queued, "c")
+    );
+    assert_eq!(
+        world.events_for("ops").await,
+        ["storm"],
+        "also where its route tells nobody"
+    );
+    world.store.release_held(None, world.now()).await.unwrap();
+    world.decide_due().await;
+    assert_eq!(world.post(vec![report("f")]).await[0].kind, DecisionKind::Held);
+    assert_eq!(world.events_for("ops").await, [""; 0], "it is the same storm still");
+    world.pass(700);
+    world.decide_due().await;
+    world.post(vec![report("g"), report("h"), report("i")]).await;
+    assert_eq!(world.events_for("ops").await, ["storm"]);
+}
+
+#[tokio::test]
+async fn rules_that_changed_are_looked_at_without_waiting_for_their_time() {
+    let world = World::new().await;
+    let strict = capped(&[(1, 86_400)]);
+    ends(&world, "a", &strict, Outcome::Ok).await;
+    world.pass(1);
+    let second = || firing("b", world.ago(9)).via(strict.clone(), "a");
+    assert_eq!(kinds(&world, second()).await, [DecisionKind::Capped]);
+    assert_eq!(world.decide_due().await, []);
+    world.replace_route(capped(&[(2, 86_400)]));
+    world.store.reconsider_held(world.now()).await.unwrap();
+    assert_eq!(world.decide_due().await[0].kind, DecisionKind::Queued);
+}
+
+#[tokio::test]
+async fn who_pauses_again_pauses_in_place_of_who_did_before() {
+    let world = World::new().await;
+    world.store.pause(Scope::All, world.by("ada")).await.unwrap();
+    world.pass(60);
+    let by = By {
+        name: "bob".to_owned(),
+        at: world.now(),
+        comment: None,
+    };
+    let pause = world.store.pause(Scope::All, by).await.unwrap();
+    assert_eq!(
+        (pause.by.as_str(), pause.comment, pause.since),
+        ("bob", None, world.now())
+    );
+    assert_eq!(world.store.pauses().await.unwrap().len(), 1);
 }
 
 #[tokio::test]

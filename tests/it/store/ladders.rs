@@ -274,6 +274,7 @@ async fn a_clean_up_runs_after_a_job_whose_alert_resolved_while_it_ran() {
     let id = world.job_for(firing("a", world.ago(9)).via(route.clone(), "one")).await;
     let key = world.claim_one().await;
     world.post(vec![resolved("a", world.ago(9), world.ago(1))]).await;
+    world.pass(1);
     world.end(key, Outcome::Ok).await;
     assert_eq!(world.state(id).await, (JobStatus::Succeeded, Some(Reason::Healed)));
     let tidy = follower(&world, id).await.unwrap();
@@ -289,7 +290,108 @@ async fn a_clean_up_runs_after_a_job_whose_alert_resolved_while_it_ran() {
     // Not after one that was healed while it was being verified.
     let id = world.job_for(firing("b", world.ago(9)).via(route, "two")).await;
     world.end(world.claim_one().await, Outcome::Ok).await;
+    world.pass(1);
     world.post(vec![resolved("b", world.ago(9), world.now())]).await;
     assert_eq!(world.state(id).await, (JobStatus::Succeeded, Some(Reason::Healed)));
+    assert_eq!(follower(&world, id).await, None);
+}
+
+#[tokio::test]
+async fn a_clean_up_also_runs_where_a_query_decides_whether_it_healed() {
+    let world = World::new().await;
+    let route = Route {
+        on_resolved: OnResolved::Run("tidy".to_owned()),
+        ..verified("r")
+    };
+    let mut report = firing("a", world.ago(9)).via(route, "one");
+    report.reached[0].1.checks.verify_query = Some("up == 1".to_owned());
+    let id = world.job_for(report).await;
+    let key = world.claim_one().await;
+    world.post(vec![resolved("a", world.ago(9), world.ago(1))]).await;
+    world.pass(1);
+    world.end(key, Outcome::Ok).await;
+    assert_eq!(follower(&world, id).await, None, "its query has not become true yet");
+    world
+        .store
+        .heal(id, "the query became true", world.now())
+        .await
+        .unwrap();
+    assert_eq!(follower(&world, id).await.unwrap().playbook, "tidy");
+}
+
+#[tokio::test]
+async fn a_rung_is_newer_than_all_that_was_made_before_it() {
+    let world = World::new().await;
+    let mut report = firing("a", world.ago(9)).via(ladder(), "one");
+    report.reached[0]
+        .1
+        .parameters
+        .vars
+        .insert("me".to_owned(), "JOB".into());
+    let id = world.job_for(report).await;
+    let key = world.claim_one().await;
+    world.pass(60);
+    let between = world.by_hand(world.manual("two")).await;
+    world.pass(60);
+    world.end(key, Outcome::HostsFailed).await;
+    let names: Vec<JobId> = jobs(&world).await.into_iter().map(|job| job.id).collect();
+    let rung = follower(&world, id).await.unwrap().id;
+    assert_eq!(names, [id, between, rung]);
+}
+
+#[tokio::test]
+async fn a_ladder_that_begins_anew_forgets_the_rung_that_waited() {
+    let world = World::new().await;
+    let route = Route {
+        caps: vec![Cap {
+            jobs: 2,
+            per: Span::from_secs(3_600),
+        }],
+        again_after: Some(Span::from_secs(600)),
+        ..ladder()
+    };
+    let report = || firing("a", world.ago(9)).via(route.clone(), "one");
+    let id = world.job_for(report()).await;
+    world.end(world.claim_one().await, Outcome::HostsFailed).await;
+    world.end(world.claim_one().await, Outcome::HostsFailed).await;
+    assert_eq!(world.held().await.len(), 1, "the third may not run yet");
+    // A repeat changes nothing about it.
+    assert_eq!(world.post(vec![report()]).await[0].kind, DecisionKind::Attached);
+    assert_eq!(world.held().await.len(), 1);
+    world.pass(3_599);
+    assert_eq!(world.post(vec![report()]).await[0].kind, DecisionKind::Capped);
+    world.pass(1);
+    let again = world.decide_due().await;
+    assert_eq!(again[0].kind, DecisionKind::Queued);
+    assert_ne!(again[0].job, Some(id));
+    assert_eq!(world.held().await, []);
+    assert_eq!(
+        world.claimed(10).await,
+        [again[0].job.unwrap()],
+        "and no old rung beside it"
+    );
+}
+
+#[tokio::test]
+async fn a_rung_that_was_let_go_since_it_became_due_is_over() {
+    let world = World::new().await;
+    let route = Route {
+        caps: vec![Cap {
+            jobs: 1,
+            per: Span::from_secs(600),
+        }],
+        on_resolved: OnResolved::Run("tidy".to_owned()),
+        ..ladder()
+    };
+    let id = world.job_for(firing("a", world.ago(9)).via(route, "one")).await;
+    world.end(world.claim_one().await, Outcome::HostsFailed).await;
+    world.pass(600);
+    let due = world.store.due_held(world.now(), 10).await.unwrap();
+    world.post(vec![resolved("a", world.ago(700), world.now())]).await;
+    world
+        .store
+        .climb_again(due[0].follows.unwrap(), world.now())
+        .await
+        .unwrap();
     assert_eq!(follower(&world, id).await, None);
 }

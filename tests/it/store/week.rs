@@ -7,7 +7,7 @@ use healgate::domain::attempt::{AttemptKey, Outcome};
 use healgate::domain::decision::DecisionKind;
 use healgate::domain::ids::{JobId, Target};
 use healgate::domain::job::{Job, JobStatus, Trigger};
-use healgate::domain::pause::Scope;
+use healgate::domain::pause::{Breaker, Scope};
 use healgate::domain::route::{Mode, Route};
 use healgate::domain::rules::{BreakerRule, Cap, FlapRule, Fleet, Retry, StormRule};
 use healgate::domain::span::Span;
@@ -22,6 +22,11 @@ use super::world::{Report, World, firing, first, resolved, route};
 const ALERTS: usize = 9;
 const TARGETS: usize = 4;
 const SLOTS: usize = 3;
+const COOLDOWN: Span = Span::from_secs(300);
+const STORM: StormRule = StormRule {
+    jobs: 5,
+    within: Span::from_secs(600),
+};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -34,6 +39,10 @@ enum Step {
     Resume(usize),
     Answer(Index, bool),
     Cancel(Index),
+    /// A person runs something on a target.
+    ByHand(usize),
+    /// A person runs a finished job again.
+    Rerun(Index),
     Reset,
     Release,
     Restart,
@@ -57,6 +66,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..3_usize).prop_map(Step::Resume),
         2 => (any::<Index>(), any::<bool>()).prop_map(|(job, yes)| Step::Answer(job, yes)),
         1 => any::<Index>().prop_map(Step::Cancel),
+        2 => (0..TARGETS).prop_map(Step::ByHand),
+        1 => any::<Index>().prop_map(Step::Rerun),
         1 => any::<()>().prop_map(|()| Step::Reset),
         1 => any::<()>().prop_map(|()| Step::Release),
         1 => any::<()>().prop_map(|()| Step::Restart),
@@ -74,7 +85,7 @@ fn caps() -> Vec<Cap> {
 /// The routes that an alert reaches, all of them on one target.
 fn routes_of(alert: usize) -> Vec<Route> {
     let careful = Route {
-        cooldown: Span::from_secs(300),
+        cooldown: COOLDOWN,
         caps: caps(),
         retry: Some(Retry {
             attempts: 2,
@@ -127,6 +138,10 @@ fn scope(number: usize) -> Scope {
     }
 }
 
+fn by_alert(job: &Job) -> bool {
+    matches!(job.trigger, Trigger::Alert | Trigger::Ladder)
+}
+
 struct Week {
     world: World,
     /// When each alert that fires began.
@@ -136,17 +151,21 @@ struct Week {
     approved: HashSet<JobId>,
     /// The first starts of jobs, for the caps.
     started: HashMap<(String, Target), Vec<Timestamp>>,
+    /// A person has let alerts pass the storm limit.
+    released: bool,
 }
 
 impl Week {
     async fn begin() -> Self {
         let world = World::new().await;
         *world.fleet.lock().unwrap() = Fleet {
-            storm: Some(StormRule {
-                jobs: 5,
-                within: Span::from_secs(600),
+            storm: Some(STORM),
+            breaker: Some(BreakerRule {
+                failures: 8,
+                within: Span::from_secs(3_600),
+                pause: Span::from_secs(900),
             }),
-            breaker: None,
+            ..Fleet::default()
         };
         Self {
             world,
@@ -155,6 +174,7 @@ impl Week {
             paused: HashSet::new(),
             approved: HashSet::new(),
             started: HashMap::new(),
+            released: false,
         }
     }
 
@@ -190,12 +210,23 @@ impl Week {
                     self.world.store.cancel(id, self.world.by("ada")).await.unwrap();
                 }
             }
+            Step::ByHand(target) => {
+                let job = self.world.manual(&format!("target-{target}"));
+                self.world.by_hand(job).await;
+            }
+            Step::Rerun(job) => {
+                let finished = self.jobs(&[JobStatus::Failed, JobStatus::Succeeded]).await;
+                if !finished.is_empty() {
+                    self.world.rerun(job.get(&finished).id).await;
+                }
+            }
             Step::Reset => {
                 let of = Scope::Route("breaking".to_owned());
                 self.world.store.reset_breaker(of, self.world.by("ada")).await.unwrap();
             }
             Step::Release => {
                 self.world.store.release_held(None, self.world.now()).await.unwrap();
+                self.released = true;
             }
             Step::Restart => return self.restart().await,
         }
@@ -232,15 +263,34 @@ impl Week {
     }
 
     async fn claim(&mut self) {
-        let free = SLOTS - self.running.len();
-        for claim in self.world.claim(free).await {
+        let breakers = self.world.store.breakers().await.unwrap();
+        for claim in self.world.claim(SLOTS - self.running.len()).await {
             let job = &claim.job;
-            self.may_start(job);
             self.running.push(claim.key);
-            if claim.key.number == 1 && job.follows.is_none_or(|_| job.episode.is_some()) {
+            if by_alert(job) {
+                self.may_start(job);
+                self.breakers_let_start(&breakers, job).await;
+            }
+            if claim.key.number == 1 && by_alert(job) {
                 let place = (job.route.clone().unwrap(), job.target.clone());
                 self.started.entry(place).or_default().push(self.world.now());
             }
+        }
+        self.nothing_is_forgotten().await;
+    }
+
+    /// None while a breaker is open, and the one that tries while it is half-open.
+    async fn breakers_let_start(&self, before: &[Breaker], job: &Job) {
+        let now = self.world.now();
+        let concerns = |breaker: &&Breaker| breaker.scope.covers(job.route.as_deref(), &job.target);
+        for breaker in before.iter().filter(concerns) {
+            assert!(
+                breaker.until.is_some_and(|until| until <= now),
+                "started behind {breaker:?}: {job:#?}"
+            );
+        }
+        for breaker in self.world.store.breakers().await.unwrap().iter().filter(concerns) {
+            assert_eq!(breaker.trial, Some(job.id), "it does not try: {job:#?}");
         }
     }
 
@@ -327,6 +377,7 @@ impl Week {
             due.is_none_or(|due| due > self.world.now()),
             "what was due is still held"
         );
+        self.rules_hold().await;
         let mut busy = HashSet::new();
         for job in self.jobs(&[JobStatus::Running, JobStatus::Verifying]).await {
             assert!(busy.insert(job.target.clone()), "two jobs on {}", job.target);
@@ -344,6 +395,61 @@ impl Week {
                     "more than {cap} on {place:?}: {starts:?}"
                 );
             }
+        }
+    }
+
+    /// What holds back new jobs of alerts, seen from what has become of all of them.
+    async fn rules_hold(&self) {
+        let all = self.jobs(&[]).await;
+        let running = |job: &&Job| job.route.as_deref() == Some("breaking") && job.status == JobStatus::Running;
+        let at_once = all.iter().filter(running).filter(|job| by_alert(job)).count();
+        assert!(at_once <= 1, "{at_once} of the route at once");
+        let careful = |job: &&Job| job.route.as_deref() == Some("careful");
+        for new in all.iter().filter(careful).filter(|job| job.trigger == Trigger::Alert) {
+            for old in all.iter().filter(careful).filter(|old| old.target == new.target) {
+                let made_before = old.created_at < new.created_at;
+                let is_there = old.finished_at.is_none_or(|end| end > new.created_at);
+                let cools = old.started_at.is_some()
+                    && old
+                        .finished_at
+                        .is_some_and(|end| new.created_at.since(end) < COOLDOWN.duration());
+                assert!(!made_before || !is_there && !cools, "{new:#?} after {old:#?}");
+            }
+        }
+        let mut made: Vec<Timestamp> = all
+            .iter()
+            .filter(|job| job.trigger == Trigger::Alert)
+            .map(|job| job.created_at)
+            .collect();
+        made.sort();
+        let crowded = made.windows(STORM.jobs as usize + 1);
+        let most = crowded.map(|some| some[some.len() - 1].since(some[0])).min();
+        assert!(
+            self.released || most.is_none_or(|most| most >= STORM.within.duration()),
+            "a storm was let pass: {made:?}"
+        );
+    }
+
+    /// What nothing keeps from starting has started while a slot was free.
+    async fn nothing_is_forgotten(&self) {
+        if self.running.len() == SLOTS {
+            return;
+        }
+        let holds = |job: &&Job| {
+            matches!(job.status, JobStatus::Running | JobStatus::Verifying)
+                || job.status == JobStatus::Queued && !job.attempts.is_empty()
+        };
+        let all = self.jobs(&[]).await;
+        let busy: HashSet<&Target> = all.iter().filter(holds).map(|job| &job.target).collect();
+        for job in all
+            .iter()
+            .filter(|job| job.status == JobStatus::Queued && !by_alert(job))
+        {
+            let is_paused = self
+                .paused
+                .iter()
+                .any(|number| scope(*number).covers(job.route.as_deref(), &job.target));
+            assert!(is_paused || busy.contains(&job.target), "forgotten: {job:#?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! A store on a fresh folder, a clock that the story moves, and short words for what senders and workers do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -152,15 +152,13 @@ impl World {
                 group_key: "{}:{alertname=\"NginxDown\"}".to_owned(),
                 ..Group::default()
             },
-            fleet: *self.fleet.lock().unwrap(),
+            fleet: self.fleet.lock().unwrap().clone(),
         }
     }
 
     /// The route's playbook, its ladder and its clean-up, all on the plan's target.
     fn reach(&self, route: Route, plan: Plan) -> Reached {
-        let mut routes = self.routes.lock().unwrap();
-        routes.retain(|known| known.name != route.name);
-        routes.push(route.clone());
+        self.replace_route(route.clone());
         let rung = |playbook: &String| {
             let of_rung = Plan {
                 playbook: playbook.clone(),
@@ -175,7 +173,7 @@ impl World {
                 OnResolved::Run(playbook) => Some(rung(playbook)),
                 OnResolved::Ignore | OnResolved::Cancel => None,
             },
-            argv: vec!["ansible-playbook".to_owned(), plan.parameters.path.clone()],
+            argv: HashMap::from([(job, vec!["ansible-playbook".to_owned(), plan.parameters.path.clone()])]),
             plan: Some(Ok(plan)),
             job,
             is_released: false,
@@ -215,6 +213,13 @@ impl World {
             spare_episode: held.episode,
         });
         delivery
+    }
+
+    /// As if a reload had changed that route.
+    pub(super) fn replace_route(&self, route: Route) {
+        let mut routes = self.routes.lock().unwrap();
+        routes.retain(|known| known.name != route.name);
+        routes.push(route);
     }
 
     /// As if a reload had taken every route out of the catalogue.
@@ -277,6 +282,7 @@ impl World {
             checks: Checks::default(),
             created_at: self.now(),
             expires_at: self.now() + Duration::from_secs(3_600),
+            runs_within: None,
         }
     }
 

@@ -1,0 +1,152 @@
+//! Queued jobs that something keeps from starting: they hold no target, and claims pass them over until its end. And those
+//! that expired like that, whose alerts are decided again.
+
+use sqlx::sqlite::SqliteRow;
+
+use crate::domain::ids::{JobId, Target};
+use crate::domain::timestamp::Timestamp;
+use crate::store::StoreError;
+use crate::store::sqlite::insert::{note, promote};
+use crate::store::sqlite::rows::{database, get, ids, integer, target};
+use crate::store::sqlite::writer::Scope;
+
+/// How many jobs change from ready to blocked, or back, in one transaction: others want to write, too.
+pub(super) const AT_ONCE: usize = 200;
+
+/// What has begun holds its target all the same.
+const BLOCK: &str = "
+    -- block
+    UPDATE jobs SET blocked_by = ?2, front = (attempts > 0) WHERE id = ?1 RETURNING target";
+
+/// Each cause, and how many of its jobs may go on now: of a half-open breaker, one that tries.
+const CAUSES: &str = "
+    -- causes
+    WITH RECURSIVE causes (cause) AS (
+        SELECT MIN(blocked_by) FROM jobs INDEXED BY jobs_blocked WHERE status = 'queued' AND blocked_by IS NOT NULL
+        UNION ALL
+        SELECT (SELECT MIN(blocked_by) FROM jobs INDEXED BY jobs_blocked
+                WHERE  status = 'queued' AND blocked_by > causes.cause)
+        FROM   causes
+        WHERE  cause IS NOT NULL),
+    named (cause, kind, name) AS (
+        SELECT cause, substr(cause, 1, instr(cause, ' ') - 1), substr(cause, instr(cause, ' ') + 1)
+        FROM   causes
+        WHERE  cause IS NOT NULL)
+    SELECT cause,
+           CASE kind
+           WHEN 'pause' THEN IIF(EXISTS (SELECT 1 FROM pauses WHERE scope = name), 0, ?2)
+           WHEN 'breaker' THEN COALESCE((SELECT IIF(until <= ?1, trial IS NULL, 0)
+                                         FROM   breakers WHERE scope = name AND is_open = 1), ?2)
+           ELSE (SELECT COALESCE(aftercare ->> 'at_once', ?2) FROM jobs INDEXED BY jobs_blocked
+                 WHERE  status = 'queued' AND blocked_by = cause ORDER BY created_at, id LIMIT 1)
+                - (SELECT COUNT(*) FROM jobs INDEXED BY jobs_running_of_route
+                   WHERE  route = name AND status = 'running')
+           END AS may_go
+    FROM   named";
+
+const UNBLOCK: &str = "
+    -- unblock
+    UPDATE jobs
+    SET    blocked_by = NULL
+    WHERE  id IN (SELECT id FROM jobs INDEXED BY jobs_blocked
+                  WHERE  status = 'queued' AND blocked_by = ?1
+                  ORDER  BY created_at, id
+                  LIMIT  ?2)
+    RETURNING target";
+
+/// Of a rung, the job before it is asked again what follows, and not before the cause has ended. For an alert a new decision
+/// is due, which says what holds it back now.
+const KEEP_EXPIRED: &str = "
+    -- keep_expired
+    INSERT INTO held (episode, route, decision, reason, target, since, due_at, posted_by, alert, alert_group, follows)
+    SELECT expired.episode, expired.route,
+           CASE WHEN expired.trigger_kind = 'alert' THEN 'queued' WHEN expired.is_paused THEN 'paused' ELSE 'tripped' END,
+           'its job expired while it could not start', expired.target, ?2,
+           CASE WHEN expired.trigger_kind = 'alert' THEN ?2 WHEN NOT expired.is_paused THEN expired.until END,
+           expired.triggered_by, expired.alert, expired.alert_group,
+           CASE WHEN expired.trigger_kind = 'ladder' THEN expired.follows END
+    FROM   (SELECT jobs.*,
+                   EXISTS (SELECT 1 FROM pauses
+                           WHERE  scope IN ('all', 'route:' || jobs.route, 'target:' || jobs.target)) AS is_paused,
+                   EXISTS (SELECT 1 FROM breakers
+                           WHERE  scope IN ('all', 'route:' || jobs.route) AND is_open = 1) AS is_tripped,
+                   (SELECT MAX(until) FROM breakers
+                    WHERE  scope IN ('all', 'route:' || jobs.route) AND is_open = 1) AS until
+            FROM   json_each(?1) AS ended
+            JOIN   jobs     ON jobs.id = ended.value
+            JOIN   episodes ON episodes.id = jobs.episode
+            WHERE  jobs.trigger_kind IN ('alert', 'ladder') AND jobs.route IS NOT NULL AND episodes.closed_at IS NULL)
+           AS expired
+    WHERE  expired.is_paused OR expired.is_tripped
+    ON CONFLICT DO NOTHING";
+
+/// Takes a job out of the line until its cause ends; the next one for its target comes forward.
+pub(super) async fn block(scope: &mut Scope<'_>, job: JobId, cause: &str, now: Timestamp) -> Result<(), StoreError> {
+    let row = sqlx::query(BLOCK)
+        .bind(job.to_string())
+        .bind(cause)
+        .fetch_one(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    let message = format!("does not start yet: {}", sentence(cause));
+    note(scope, &job.to_string(), now, ("blocked", "healgate"), &message).await?;
+    scope.touch(job);
+    promote(scope, &[&target(&row)?]).await
+}
+
+fn sentence(cause: &str) -> String {
+    match cause.split_once(' ') {
+        Some(("pause", of)) => format!("{of} is paused"),
+        Some(("breaker", of)) => format!("the breaker of {of} is open"),
+        Some((_, route)) => format!("as many jobs of the route {route} run as may at once"),
+        None => cause.to_owned(),
+    }
+}
+
+/// Lets go of what is not blocked any more, the oldest first.
+pub(super) async fn unblock(scope: &mut Scope<'_>, now: Timestamp) -> Result<(), StoreError> {
+    let causes = sqlx::query(CAUSES)
+        .bind(now.as_micros())
+        .bind(integer(AT_ONCE))
+        .fetch_all(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    for row in &causes {
+        let (cause, may_go): (String, i64) = (get(row, "cause")?, get(row, "may_go")?);
+        if may_go > 0 {
+            let freed = unblock_some(scope, &cause, may_go).await?;
+            promote(scope, &freed.iter().collect::<Vec<_>>()).await?;
+            if freed.len() == AT_ONCE {
+                scope.moved();
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn unblock_some(scope: &mut Scope<'_>, cause: &str, most: i64) -> Result<Vec<Target>, StoreError> {
+    let rows: Vec<SqliteRow> = sqlx::query(UNBLOCK)
+        .bind(cause)
+        .bind(most)
+        .fetch_all(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    rows.iter().map(target).collect()
+}
+
+/// Of the jobs that have just expired, those that were kept from starting: their alerts are not forgotten.
+pub(super) async fn keep_expired(scope: &mut Scope<'_>, expired: &[JobId], now: Timestamp) -> Result<(), StoreError> {
+    if expired.is_empty() {
+        return Ok(());
+    }
+    let kept = sqlx::query(KEEP_EXPIRED)
+        .bind(ids(expired)?)
+        .bind(now.as_micros())
+        .execute(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    if kept.rows_affected() > 0 {
+        scope.held_back();
+    }
+    Ok(())
+}
