@@ -119,6 +119,12 @@ impl Catalog {
         queries.map_or_else(|| Ok(Checks::default()), |queries| queries.render(scope))
     }
 
+    /// The route's `verify.query` alone, about one job; the refusal names it.
+    pub fn verify_query(&self, route: &str, scope: &Scope<'_>) -> Result<Option<String>, Refusal> {
+        let queries = self.queries.get(route);
+        queries.map_or(Ok(None), |queries| queries.render_verify(scope))
+    }
+
     /// What the author of the file should know.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings

@@ -64,6 +64,13 @@ pub trait Remediations: Send + Sync {
     /// A sentence that names the query that cannot be rendered.
     fn checks(&self, route: &str, scope: &Scope<'_>) -> Result<Checks, Refusal>;
 
+    /// What the route has asked after a run, and nothing that it has asked before one.
+    ///
+    /// # Errors
+    ///
+    /// As `checks`, for that query.
+    fn verify_query(&self, route: &str, scope: &Scope<'_>) -> Result<Option<String>, Refusal>;
+
     /// The playbook with its templates filled in, and with what the route has asked before and after it.
     ///
     /// # Errors

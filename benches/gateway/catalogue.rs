@@ -74,6 +74,10 @@ impl Remediations for Fixed {
         self.0.checks(route, scope)
     }
 
+    fn verify_query(&self, _: &str, _: &Scope<'_>) -> Result<Option<String>, Refusal> {
+        Ok(None)
+    }
+
     fn argv(&self, _: &Plan) -> Vec<String> {
         Vec::new()
     }

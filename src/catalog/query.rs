@@ -52,28 +52,35 @@ impl Queries {
 
     /// What is asked about one job.
     pub(super) fn render(&self, scope: &Scope<'_>) -> Result<Checks, Refusal> {
-        let scope = scope.value();
-        let render = |key: &str, template: &Template| {
-            let rendered = self.templates.render(template, &scope);
-            let settled = rendered
-                .and_then(|marked| settle(&marked).map_err(|problem| format!("`{key}` cannot be rendered: {problem}")));
-            settled.map_err(|message| Refusal {
-                key: key.to_owned(),
-                message: format!("the route's {message}"),
-            })
-        };
         let precondition = self.precondition.as_ref().map(|(template, on_error)| {
-            let query = render("precondition", template)?;
+            let query = self.query("precondition", template, scope)?;
             Ok(Precondition {
                 query,
                 on_error: *on_error,
             })
         });
-        let verify_query = self.verify.as_ref().map(|template| render("verify.query", template));
         Ok(Checks {
             precondition: precondition.transpose()?,
-            verify_query: verify_query.transpose()?,
+            verify_query: self.render_verify(scope)?,
             silence: self.silence,
+        })
+    }
+
+    /// What is asked after a run alone: whatever is wrong with the rest does not matter.
+    pub(super) fn render_verify(&self, scope: &Scope<'_>) -> Result<Option<String>, Refusal> {
+        let query = self.verify.as_ref();
+        query
+            .map(|template| self.query("verify.query", template, scope))
+            .transpose()
+    }
+
+    fn query(&self, key: &str, template: &Template, scope: &Scope<'_>) -> Result<String, Refusal> {
+        let rendered = self.templates.render(template, &scope.value());
+        let settled = rendered
+            .and_then(|marked| settle(&marked).map_err(|problem| format!("`{key}` cannot be rendered: {problem}")));
+        settled.map_err(|message| Refusal {
+            key: key.to_owned(),
+            message: format!("the route's {message}"),
         })
     }
 }

@@ -3,6 +3,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::contract_http::{post, problem};
+use crate::contract_manual::{by_hand, made};
 use crate::support::alerts::firing;
 use crate::support::folder::{FIX, Folder};
 use crate::support::gateway::Gateway;
@@ -97,4 +99,35 @@ async fn a_re_run_needs_a_playbook_that_is_still_there_and_a_body_that_is_unders
     let answer = gateway.post(&path).await;
     assert_eq!(answer.status(), 409);
     assert!(answer.text().await.unwrap().contains("fix"));
+}
+
+#[tokio::test]
+async fn what_a_route_asks_before_a_run_does_not_concern_jobs_by_hand_and_re_runs() {
+    let folder = Folder::new();
+    folder.settings("prometheus: { url: 'http://127.0.0.1:9' }\n");
+    let catalogue = |query: &str| {
+        format!(
+            "playbooks: {{fix: {{path: fix.yml}}}}\nroutes:\n  - name: down\n    matchers: ['alertname=\"Down\"']\n    \
+             playbook: fix\n    precondition: 'up{{r=\"{{{{ group.receiver }}}}\"}}'\n    verify: {{resolved_within: 2m, \
+             query: '{query}'}}\n"
+        )
+    };
+    folder.write("remediations.yml", &catalogue("vector(1)"));
+    let gateway = Gateway::start(&folder).await;
+    let mut body = json!({"playbook": "fix", "alert": {"labels": {"alertname": "Down"}}});
+    let first = made(&gateway, &body).await;
+    let first = first["id"].as_str().unwrap();
+    gateway.until_finished(first).await;
+    let rerun = format!("/api/v1/jobs/{first}/rerun");
+    assert_eq!(post(&gateway, &rerun, "").await.status(), 201);
+
+    // What it asks after a run does, unless nothing is to be healed.
+    folder.write("remediations.yml", &catalogue("up{r=\"{{ group.receiver }}\"}"));
+    assert_eq!(post(&gateway, "/api/v1/reload", "").await.status(), 200);
+    let refused = problem(by_hand(&gateway, &body).await, 400).await;
+    assert_eq!(refused["errors"][0]["field"], "verify.query", "{refused}");
+    problem(post(&gateway, &rerun, "").await, 409).await;
+    body["check"] = true.into();
+    made(&gateway, &body).await;
+    assert_eq!(post(&gateway, &rerun, r#"{"check": true}"#).await.status(), 201);
 }

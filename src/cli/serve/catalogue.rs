@@ -136,6 +136,10 @@ impl Remediations for InForce {
         self.catalog.checks(route, scope)
     }
 
+    fn verify_query(&self, route: &str, scope: &Scope<'_>) -> Result<Option<String>, Refusal> {
+        self.catalog.verify_query(route, scope)
+    }
+
     fn argv(&self, plan: &Plan) -> Vec<String> {
         (self.argv)(&plan.parameters)
     }

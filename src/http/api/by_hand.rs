@@ -8,6 +8,7 @@ use crate::domain::alert::Alert;
 use crate::domain::checks::Checks;
 use crate::domain::job::NewJob;
 use crate::domain::notify::Notify;
+use crate::domain::parameters::{Plan, Refusal};
 use crate::domain::pause::Pause;
 use crate::domain::route::{Route, reached};
 use crate::domain::span::Span;
@@ -40,21 +41,20 @@ pub(super) fn terms(catalogue: &dyn Remediations, playbook: &str, route: Option<
     }
 }
 
-/// What is asked about a job by hand: only whether it healed, as the route asks by which it is verified. What must hold
-/// before, a person has decided.
+/// What is asked about a job by hand: only whether it healed, as the route asks by which it is verified, and not even that
+/// in check mode. What must hold before, a person has decided.
 pub(super) fn checks(
     catalogue: &dyn Remediations,
-    playbook: &str,
+    plan: &Plan,
     route: Option<&str>,
     scope: &Scope<'_>,
-) -> Result<Checks, Problem> {
-    let Some(route) = verified_by(catalogue, playbook, route, scope.alert) else {
+) -> Result<Checks, Refusal> {
+    let verified_by = verified_by(catalogue, &plan.playbook, route, scope.alert);
+    let Some(route) = verified_by.filter(|_| !plan.parameters.check) else {
         return Ok(Checks::default());
     };
-    let checks = catalogue.checks(&route.name, scope);
-    let checks = checks.map_err(|refusal| Problem::conflict(refusal.to_string()))?;
     Ok(Checks {
-        verify_query: checks.verify_query,
+        verify_query: catalogue.verify_query(&route.name, scope)?,
         ..Checks::default()
     })
 }

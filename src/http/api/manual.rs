@@ -100,14 +100,14 @@ fn make(app: &App, caller: Caller, request: ManualRequest) -> Result<NewJob, Pro
     };
     let mut plan = catalogue
         .render_by_hand(&request.playbook, &scope, &overrides)
-        .map_err(|Refusal { key, message }| Problem::invalid(&key, message))?;
+        .map_err(invalid)?;
     let once = Once {
         check: request.check,
         ..Once::default()
     };
     let by_hand = ByHand::apply(overrides, once, &mut plan.parameters);
     let terms = by_hand::terms(&*catalogue, &plan.playbook, None, alert.as_ref());
-    let checks = by_hand::checks(&*catalogue, &plan.playbook, None, &scope)?;
+    let checks = by_hand::checks(&*catalogue, &plan, None, &scope).map_err(invalid)?;
     Ok(NewJob {
         id,
         status: JobStatus::Queued,
@@ -135,6 +135,11 @@ fn make(app: &App, caller: Caller, request: ManualRequest) -> Result<NewJob, Pro
         expires_at: now + terms.expires.duration(),
         runs_within: None,
     })
+}
+
+/// A template that cannot be filled in with what was given.
+fn invalid(Refusal { key, message }: Refusal) -> Problem {
+    Problem::invalid(&key, message)
 }
 
 fn check_playbook(catalogue: &dyn Remediations, name: &str) -> Result<(), Problem> {

@@ -100,7 +100,8 @@ fn repeat(app: &App, old: Job, caller: Caller, request: &RerunRequest) -> Result
     let mut terms = by_hand::terms(&*catalogue, &plan.playbook, old.route.as_deref(), old.alert.as_ref());
     // Whoever only tries it out looks at it themselves.
     let notify = terms.notify.take().filter(|_| !request.check);
-    let checks = by_hand::checks(&*catalogue, &plan.playbook, old.route.as_deref(), &scope(&old, id))?;
+    let checks = by_hand::checks(&*catalogue, &plan, old.route.as_deref(), &scope(&old, id));
+    let checks = checks.map_err(|refusal| Problem::conflict(refusal.to_string()))?;
     Ok(NewJob {
         id,
         status: JobStatus::Queued,

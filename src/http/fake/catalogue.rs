@@ -72,6 +72,10 @@ impl Remediations for FakeCatalogue {
         Ok(self.checks.clone())
     }
 
+    fn verify_query(&self, _: &str, _: &Scope<'_>) -> Result<Option<String>, Refusal> {
+        Ok(self.checks.verify_query.clone())
+    }
+
     fn argv(&self, plan: &Plan) -> Vec<String> {
         vec!["ansible-playbook".to_owned(), plan.parameters.path.clone()]
     }
