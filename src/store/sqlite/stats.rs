@@ -14,27 +14,40 @@ use crate::store::sqlite::rows::{count, database, fingerprint, get, json, to_jso
 /// How many routes, playbooks, targets and alerts are told of at most: those with the most jobs or episodes.
 const MOST: i64 = 100;
 
+/// Judged are jobs that were verified, and those that were to be and failed before. What a person asked for is to be
+/// verified only if the alert still fires when the run ends.
 const COUNT_OUTCOMES: &str = "
     -- count_outcomes
     WITH counted AS MATERIALIZED (
-        SELECT route, playbook, target, status, reason, resolved_within
+        SELECT route, playbook, target, status, reason, reason IN ('healed', 'not_healed') AS judged
         FROM   jobs INDEXED BY jobs_ended
         WHERE  created_at >= ?1 AND reason IS NOT NULL AND check_mode = 0
+        AND    (status <> 'failed' OR reason = 'not_healed')
         UNION ALL
-        SELECT route, playbook, target, status, NULL, resolved_within
+        SELECT route, playbook, target, status, reason,
+               resolved_within IS NOT NULL
+               AND (trigger_kind IN ('alert', 'ladder')
+                    OR EXISTS (SELECT 1
+                               FROM   episodes
+                               WHERE  episodes.id = jobs.episode
+                               AND    (episodes.closed_at IS NULL OR episodes.closed_at >= jobs.finished_at)))
+        FROM   jobs INDEXED BY jobs_ended
+        WHERE  created_at >= ?1 AND reason IS NOT NULL AND check_mode = 0
+        AND    status = 'failed' AND reason <> 'not_healed'
+        UNION ALL
+        SELECT route, playbook, target, status, NULL, 0
         FROM   jobs INDEXED BY jobs_by_status
         WHERE  status IN ('awaiting_approval', 'queued', 'running', 'verifying') AND created_at >= ?1
         AND    check_mode = 0),
     named AS (
-        SELECT 'route' AS kind, route AS name, status, reason, resolved_within FROM counted WHERE route IS NOT NULL
+        SELECT 'route' AS kind, route AS name, status, reason, judged FROM counted WHERE route IS NOT NULL
         UNION ALL
-        SELECT 'playbook', playbook, status, reason, resolved_within FROM counted
+        SELECT 'playbook', playbook, status, reason, judged FROM counted
         UNION ALL
-        SELECT 'target', target, status, reason, resolved_within FROM counted),
+        SELECT 'target', target, status, reason, judged FROM counted),
     reasons AS (
         SELECT kind, name, reason, COUNT(*) AS jobs, SUM(status = 'succeeded') AS succeeded,
-               SUM(status = 'failed') AS failed,
-               SUM(reason = 'healed' OR (status = 'failed' AND resolved_within IS NOT NULL)) AS judged
+               SUM(status = 'failed') AS failed, SUM(judged) AS judged
         FROM   named
         GROUP  BY kind, name, reason),
     summed AS (

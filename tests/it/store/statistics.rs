@@ -5,7 +5,7 @@ use std::time::Duration;
 use healgate::domain::attempt::Outcome;
 use healgate::domain::job::NewJob;
 use healgate::domain::parameters::Parameters;
-use healgate::store::read::{Percentiles, Statistics, Tally};
+use healgate::store::read::{JobFilter, PageRequest, Percentiles, Statistics, Tally};
 
 use super::world::{World, firing, parameters, resolved, route, verified};
 
@@ -29,6 +29,10 @@ impl World {
         // A firing would be late for a while.
         self.pass(400);
     }
+}
+
+fn first_page() -> PageRequest {
+    PageRequest { limit: 10, after: None }
 }
 
 fn of<'a>(tallies: &'a [Tally], name: &str) -> &'a Tally {
@@ -85,6 +89,36 @@ async fn jobs_are_counted_by_route_playbook_and_target_with_what_they_came_to() 
     assert_eq!(of(&counted.targets, "one").time_to_heal.unwrap().p50, seconds(20));
     let order: Vec<&str> = counted.targets.iter().map(|tally| tally.name.as_str()).collect();
     assert_eq!(order, ["one", "two", "three"]);
+}
+
+#[tokio::test]
+async fn what_a_person_asked_for_is_judged_only_where_the_alert_still_fired() {
+    let world = World::new().await;
+    world.heals("a", "one", 10).await;
+    let jobs = world
+        .store
+        .list_jobs(&JobFilter::default(), first_page())
+        .await
+        .unwrap();
+    let healed = jobs.items[0].id;
+    for outcome in [Outcome::Ok, Outcome::HostsFailed] {
+        world.rerun(healed).await;
+        let key = world.claim_one().await;
+        world.end(key, outcome).await;
+    }
+    let counted = world.counted(DAY).await;
+    let r = of(&counted.routes, "r");
+    assert_eq!((r.jobs, r.succeeded, r.failed, r.judged, r.healed()), (3, 2, 1, 1, 1));
+
+    let failed = world.job_for(firing("b", world.now()).via(verified("r"), "two")).await;
+    let key = world.claim_one().await;
+    world.end(key, Outcome::HostsFailed).await;
+    world.rerun(failed).await;
+    let key = world.claim_one().await;
+    world.end(key, Outcome::TimedOut).await;
+    let counted = world.counted(DAY).await;
+    let r = of(&counted.routes, "r");
+    assert_eq!((r.jobs, r.failed, r.judged, r.healed()), (5, 3, 3, 1));
 }
 
 #[tokio::test]
