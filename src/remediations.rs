@@ -85,7 +85,7 @@ pub trait Remediations: Send + Sync {
     /// The command line that a plan would run.
     fn argv(&self, plan: &Plan) -> Vec<String>;
 
-    /// All playbooks, in the order of the file.
+    /// All playbooks, by name.
     fn describe_playbooks(&self) -> Vec<PlaybookView>;
 }
 

@@ -74,8 +74,8 @@ impl Remediations for Fixed {
         self.0.checks(route, scope)
     }
 
-    fn verify_query(&self, _: &str, _: &Scope<'_>) -> Result<Option<String>, Refusal> {
-        Ok(None)
+    fn verify_query(&self, route: &str, scope: &Scope<'_>) -> Result<Option<String>, Refusal> {
+        self.0.verify_query(route, scope)
     }
 
     fn argv(&self, _: &Plan) -> Vec<String> {

@@ -15,12 +15,6 @@ const FLAP: Keys = Keys::of(&["times", "within"]);
 const STORM: Keys = Keys::of(&["jobs", "within"]);
 const APPROVAL: Keys = Keys::of(&["expires"]);
 
-const OUTCOMES: [(&str, Outcome); 4] = [
-    ("unreachable", Outcome::HostsUnreachable),
-    ("failed", Outcome::HostsFailed),
-    ("timed_out", Outcome::TimedOut),
-    ("lost", Outcome::Lost),
-];
 const DEFAULT_OUTCOMES: [Outcome; 3] = [Outcome::HostsUnreachable, Outcome::HostsFailed, Outcome::TimedOut];
 const DEFAULT_BACKOFF: Span = Span::from_secs(10);
 const DEFAULT_MAX_BACKOFF: Span = Span::from_secs(300);
@@ -67,7 +61,7 @@ pub(super) fn retry(fields: &Fields<'_>) -> Option<Retry> {
     let named = fields.get("outcomes").map(|slot| slot.items());
     let outcomes = named.map_or_else(
         || DEFAULT_OUTCOMES.to_vec(),
-        |slots| slots.iter().filter_map(|slot| slot.word(&OUTCOMES)).collect(),
+        |slots| slots.iter().filter_map(|slot| slot.word(&Retry::OUTCOMES)).collect(),
     );
     let attempts = attempts.filter(|attempts| *attempts > 1)?;
     Some(Retry {

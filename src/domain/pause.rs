@@ -30,6 +30,15 @@ impl Scope {
             Self::Target(name) => name == target,
         }
     }
+
+    /// Whether it covers whatever the route does, on that target where one is known.
+    pub fn concerns(&self, route: &str, target: Option<&Target>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Route(name) => route == name,
+            Self::Target(name) => target == Some(name),
+        }
+    }
 }
 
 impl fmt::Display for Scope {
@@ -141,5 +150,7 @@ mod tests {
         );
         let scope = Scope::Target(target.clone());
         assert!(scope.covers(None, &target) && !scope.covers(Some("down"), &other));
+        assert!(scope.concerns("down", Some(&target)) && !scope.concerns("down", None));
+        assert!(Scope::All.concerns("up", None) && route.concerns("down", None) && !route.concerns("up", None));
     }
 }

@@ -34,6 +34,21 @@ pub struct Retry {
 }
 
 impl Retry {
+    /// What may be tried again, with its names in the configuration.
+    pub const OUTCOMES: [(&'static str, Outcome); 4] = [
+        ("unreachable", Outcome::HostsUnreachable),
+        ("failed", Outcome::HostsFailed),
+        ("timed_out", Outcome::TimedOut),
+        ("lost", Outcome::Lost),
+    ];
+
+    /// The names of those that are.
+    pub fn words(&self) -> Vec<&'static str> {
+        let named = Self::OUTCOMES.iter();
+        let tried = named.filter(|(_, outcome)| self.outcomes.contains(outcome));
+        tried.map(|(word, _)| *word).collect()
+    }
+
     /// How long to wait after that attempt; nothing if it was the last, or ended in a way that is not tried again.
     pub fn after(&self, job: JobId, attempt: u32, outcome: Outcome) -> Option<Duration> {
         if attempt >= self.attempts || !self.outcomes.contains(&outcome) {

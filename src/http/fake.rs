@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
 use crate::config::{Role, Token};
-use crate::domain::checks::Checks;
 use crate::domain::ids::JobId;
 use crate::domain::job::Job;
 use crate::domain::route::Route;
@@ -89,12 +88,7 @@ impl Gateway {
     }
 
     pub(crate) fn with(access: Access, routes: Vec<Route>) -> Self {
-        let catalogue = FakeCatalogue {
-            routes,
-            playbooks: vec!["restart", "recreate"],
-            checks: Checks::default(),
-            reload: Ok("2 playbooks and 1 route are in force".to_owned()),
-        };
+        let catalogue = FakeCatalogue::of(routes);
         let store = Arc::new(FakeStore::default());
         let app = App {
             store: Arc::<FakeStore>::clone(&store),
@@ -112,10 +106,8 @@ impl Gateway {
     /// From now on remediations.yml has errors.
     pub(crate) fn refuse_reload(&mut self, errors: Vec<ReloadError>) {
         self.app.catalogue = Arc::new(FakeCatalogue {
-            routes: Vec::new(),
-            playbooks: Vec::new(),
-            checks: Checks::default(),
             reload: Err(errors),
+            ..FakeCatalogue::of(Vec::new())
         });
     }
 

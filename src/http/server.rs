@@ -86,6 +86,7 @@ pub(crate) fn paths(config: &mut ServiceConfig) {
         .service(posted("/api/v1/held/release").route(web::post().to(held::release)))
         .service(read("/api/v1/playbooks").route(reading().to(playbooks::list)))
         .service(read("/api/v1/routes").route(reading().to(routes::list)))
+        .service(read("/api/v1/rules").route(reading().to(routes::rules)))
         .service(read("/api/v1/stats").route(reading().to(stats::show)))
         .service(posted("/api/v1/reload").route(web::post().to(reload::reload)))
         .service(read("/api/v1/openapi.json").route(reading().to(openapi::show)))

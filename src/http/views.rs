@@ -32,17 +32,46 @@ impl<T> List<T> {
         }
     }
 
-    /// The page of a list that is at hand as a whole; `key` names an item.
-    pub(crate) fn slice(list: &'static str, all: Vec<T>, page: &PageRequest, key: impl Fn(&T) -> &str) -> Self {
-        let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    /// The page of a list that is at hand as a whole, sorted by what `key` says of an item. An item that is gone meanwhile
+    /// is a place in the order all the same.
+    pub(crate) fn slice(list: &'static str, all: Vec<T>, page: &PageRequest, key: impl Fn(&T) -> String) -> Self {
         let begin = page.after.as_ref().map_or(0, |after| {
-            all.iter()
-                .position(|item| key(item) == after)
-                .map_or(all.len(), |at| at + 1)
+            let is_after = |item: &T| key(item) > *after;
+            all.iter().position(is_after).unwrap_or(all.len())
         });
+        Self::part(list, all, (begin, page), |_, item| key(item))
+    }
+
+    /// The same where the order is that of a file, and `name` names an item. Where the item is gone that the page before
+    /// ended with, the list goes on at its place.
+    pub(crate) fn in_file_order(
+        list: &'static str,
+        all: Vec<T>,
+        page: &PageRequest,
+        name: impl Fn(&T) -> &str,
+    ) -> Self {
+        let begin = page.after.as_ref().map_or(0, |after| {
+            let (place, last) = after.split_once(' ').unwrap_or_default();
+            let found = all.iter().position(|item| name(item) == last);
+            found.map_or_else(|| place.parse().unwrap_or(all.len()), |at| at + 1)
+        });
+        Self::part(list, all, (begin, page), |at, item| format!("{at} {}", name(item)))
+    }
+
+    fn part(
+        list: &'static str,
+        all: Vec<T>,
+        (begin, page): (usize, &PageRequest),
+        key: impl Fn(usize, &T) -> String,
+    ) -> Self {
+        let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let more = all.len().saturating_sub(begin) > limit;
         let items: Vec<T> = all.into_iter().skip(begin).take(limit).collect();
-        let next_cursor = items.last().filter(|_| more).map(|last| cursor(list, key(last)));
+        let last = items.last().filter(|_| more);
+        let next_cursor = last.map(|last| cursor(list, &key(begin + items.len() - 1, last)));
         Self { items, next_cursor }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,7 +110,32 @@ async fn a_pause_outlives_the_gateway_and_can_be_of_a_route_or_a_target() {
     ] {
         let (status, problem) = send(&gateway, Method::PUT, "/api/v1/pause", Some(body)).await;
         assert_eq!(status, 400, "{field}: {problem}");
+        assert_eq!(problem["errors"][0]["field"], field, "{problem}");
     }
+}
+
+#[tokio::test]
+async fn only_a_route_that_is_there_is_paused_and_one_that_is_gone_can_be_resumed() {
+    let folder = Folder::new();
+    let gateway = Gateway::start(&folder).await;
+    for path in ["/api/v1/pause", "/api/v1/breakers"] {
+        let (status, problem) = send(&gateway, Method::PUT, path, Some(json!({"scope": "route:dwon"}))).await;
+        assert_eq!(status, 400, "{path}: {problem}");
+        let message = "the catalogue has no route \"dwon\" (did you mean `down`?)";
+        assert_eq!(problem["errors"], json!([{"field": "scope", "message": message}]));
+        let wish = json!({"scope": "route:down"});
+        assert!(send(&gateway, Method::PUT, path, Some(wish)).await.0.is_success());
+    }
+    let catalogue = folder.read("remediations.yml");
+    folder.write("remediations.yml", &catalogue.replace("name: down", "name: other"));
+    assert_eq!(send(&gateway, Method::POST, "/api/v1/reload", None).await.0, 200);
+    for path in ["/api/v1/pause", "/api/v1/breakers"] {
+        let wish = json!({"scope": "route:down", "comment": "it is gone"});
+        assert_eq!(send(&gateway, Method::DELETE, path, Some(wish)).await.0, 204);
+        assert_eq!(gateway.get(path).await["items"], json!([]), "{path}");
+    }
+    let log = gateway.logged();
+    assert_eq!(log.matches("it is gone").count(), 2, "{log}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use crate::domain::ids::JobId;
 use crate::domain::pause::{Breaker, BreakerState, Scope};
 use crate::domain::timestamp::Timestamp;
 use crate::http::App;
-use crate::http::api::pause::{Unwanted, Wanted, scope};
+use crate::http::api::pause::{Unwanted, Wanted};
 use crate::http::auth::{OperatorAccess, ViewerAccess};
 use crate::http::input::{Query, SmallBody, json};
 use crate::http::problem::{Problem, ProblemView};
@@ -46,10 +46,13 @@ impl BreakerView {
     }
 }
 
+/// A breaker that lets nothing pass.
+pub(super) const OPEN: &str = "open";
+
 /// As the API writes it.
 pub(super) fn state(breaker: &Breaker, now: Timestamp) -> &'static str {
     match breaker.state(now) {
-        BreakerState::Open => "open",
+        BreakerState::Open => OPEN,
         BreakerState::HalfOpen | BreakerState::Trying(_) => "half_open",
     }
 }
@@ -75,7 +78,7 @@ pub(crate) async fn list(
         "breakers",
         all,
         &page,
-        |breaker: &BreakerView| &breaker.scope,
+        |breaker: &BreakerView| breaker.scope.clone(),
     )))
 }
 
@@ -85,7 +88,7 @@ pub(crate) async fn list(
     request_body(content = Wanted),
     responses(
         (status = 204, description = "It is open"),
-        (status = 400, description = "The scope is no route and not all", body = ProblemView, content_type = "application/problem+json"),
+        (status = 400, description = "The scope is no route of the catalogue and not all", body = ProblemView, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn open(
@@ -96,12 +99,13 @@ pub(crate) async fn open(
 ) -> Result<HttpResponse, Problem> {
     query.only(&[])?;
     let wanted: Wanted = json(&body.0)?;
+    let scope = breakable(wanted.scope(&*app.catalogue.in_force())?)?;
     let by = By {
         name: caller.0.name,
         at: app.clock.now(),
         comment: wanted.comment,
     };
-    app.store.open_breaker(breakable(scope(&wanted.scope)?)?, by).await?;
+    app.store.open_breaker(scope, by).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -124,11 +128,12 @@ pub(crate) async fn reset(
     let unwanted = Unwanted::read(&query, &body)?;
     let scope = breakable(unwanted.scope()?)?;
     let by = By {
-        name: caller.0.name,
+        name: caller.0.name.clone(),
         at: app.clock.now(),
-        comment: unwanted.comment(),
+        comment: unwanted.comment.clone(),
     };
-    app.store.reset_breaker(scope, by).await?;
+    let was_open = app.store.reset_breaker(scope.clone(), by).await?;
+    tracing::warn!(by = caller.0.name, %scope, comment = unwanted.comment(), was_open, "closed a circuit breaker");
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -10,11 +10,12 @@ use crate::clock::Ids;
 use crate::domain::decision::{Decision, DecisionKind};
 use crate::domain::ids::{Fingerprint, Target};
 use crate::domain::parameters::Plan;
+use crate::domain::pause::Scope;
 use crate::domain::policy::{Cooldown, Delivery, Intake, Ledger, Reached, Restraints, Wish, decide};
 use crate::domain::route::Route;
 use crate::domain::timestamp::Timestamp;
 use crate::http::App;
-use crate::http::api::breakers::state;
+use crate::http::api::breakers::{OPEN, state};
 use crate::http::auth::{ANONYMOUS, ViewerAccess};
 use crate::http::input::{Query, WebhookBody};
 use crate::http::problem::{Problem, ProblemView};
@@ -61,7 +62,8 @@ struct RouteExplanation {
     cooldown_until: Option<Timestamp>,
     caps: Vec<CapUse>,
     paused: bool,
-    /// `open` or `half_open`; `null` if it is closed.
+    /// `open` or `half_open`, of its own breaker and that of all routes the one that lets less pass; `null` if both are
+    /// closed.
     breaker: Option<&'static str>,
 }
 
@@ -159,6 +161,16 @@ fn explanation(state: State<'_>, delivery: &Delivery, decisions: Vec<Decision>) 
     Explanation { items }
 }
 
+/// What would run: the route's own playbook, or the rung of its ladder that takes its place.
+fn chosen<'a>(reached: &'a Reached, decision: Option<&Decision>) -> Option<&'a Plan> {
+    let rung = decision.and_then(|decision| decision.rung);
+    let rung = rung.and_then(|job| reached.ladder.iter().find(|rung| rung.job == job));
+    match rung {
+        Some(rung) => rung.plan(),
+        None => reached.plan.as_ref()?.as_ref().ok(),
+    }
+}
+
 fn explain_route(
     (catalogue, restraints): State<'_>,
     delivery: &Delivery,
@@ -177,7 +189,8 @@ fn explain_route(
         (None, Some(matcher)) => format!("the alert's labels do not satisfy {matcher}"),
         (None, None) => taken_before(intake),
     };
-    RouteExplanation {
+    let now = delivery.received_at;
+    let shown = RouteExplanation {
         route: route.name.clone(),
         matched: failed.is_none(),
         failed_matcher: failed.map(ToString::to_string),
@@ -187,45 +200,45 @@ fn explain_route(
         target: plan.map(|plan| plan.target.clone()),
         argv: plan.map(|plan| catalogue.argv(plan)),
         vars: plan.map(|plan| plan.parameters.vars.clone()),
-        ..plan.map_or_else(RouteExplanation::default, |plan| {
-            let wish = Wish {
-                route,
-                target: &plan.target,
-                fingerprint: &intake.alert.fingerprint,
-                fleet: &delivery.fleet,
-                is_released: false,
-                is_rung: false,
-                now: delivery.received_at,
-            };
-            brakes(restraints, &wish)
-        })
-    }
-}
-
-/// What would run: the route's own playbook, or the rung of its ladder that takes its place.
-fn chosen<'a>(reached: &'a Reached, decision: Option<&Decision>) -> Option<&'a Plan> {
-    let rung = decision.and_then(|decision| decision.rung);
-    let rung = rung.and_then(|job| reached.ladder.iter().find(|rung| rung.job == job));
-    match rung {
-        Some(rung) => rung.plan(),
-        None => reached.plan.as_ref()?.as_ref().ok(),
-    }
-}
-
-/// What holds it back, whether or not that comes into play.
-fn brakes(restraints: &Restraints, wish: &Wish<'_>) -> RouteExplanation {
-    let caps = restraints.caps(wish).into_iter().map(|used| CapUse {
+        ..stopped(restraints, &route.name, plan.map(|plan| &plan.target), now)
+    };
+    let Some(plan) = plan else {
+        return shown;
+    };
+    let wish = Wish {
+        route,
+        target: &plan.target,
+        fingerprint: &intake.alert.fingerprint,
+        fleet: &delivery.fleet,
+        is_released: false,
+        is_rung: decision.is_some_and(|decision| decision.rung.is_some()),
+        now,
+    };
+    let caps = restraints.caps(&wish).into_iter().map(|used| CapUse {
         cap: used.cap.to_string(),
         used: used.used,
     });
     RouteExplanation {
-        cooldown_until: match restraints.cooldown(wish) {
+        cooldown_until: match restraints.cooldown(&wish) {
             Cooldown::Until(until) => Some(until),
             Cooldown::Over | Cooldown::NotBegun => None,
         },
         caps: caps.collect(),
-        paused: restraints.pause(Some(&wish.route.name), wish.target).is_some(),
-        breaker: restraints.breakers(wish).next().map(|breaker| state(breaker, wish.now)),
+        ..shown
+    }
+}
+
+/// The pauses and breakers of the route, whether or not they come into play. Where several breakers are not closed, the
+/// one that lets less pass counts.
+fn stopped(restraints: &Restraints, route: &str, target: Option<&Target>, now: Timestamp) -> RouteExplanation {
+    let concerns = |scope: &Scope| scope.concerns(route, target);
+    let breakers = restraints.breakers.iter();
+    let states = breakers.filter(|breaker| concerns(&breaker.scope));
+    RouteExplanation {
+        paused: restraints.pauses.iter().any(|pause| concerns(&pause.scope)),
+        breaker: states
+            .map(|breaker| state(breaker, now))
+            .max_by_key(|state| *state == OPEN),
         ..RouteExplanation::default()
     }
 }

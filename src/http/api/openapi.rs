@@ -52,6 +52,7 @@ use crate::http::webhooks;
         held::release,
         playbooks::list,
         routes::list,
+        routes::rules,
         stats::show,
         reload::reload,
         health::alive,
@@ -140,7 +141,7 @@ mod tests {
         let all = ids.len();
         ids.sort();
         ids.dedup();
-        assert_eq!((ids.len(), all), (35, 35));
+        assert_eq!((ids.len(), all), (36, 36));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
+use crate::config::fields::did_you_mean;
 use crate::domain::pause::{Pause, Scope};
 use crate::domain::timestamp::Timestamp;
 use crate::http::App;
@@ -10,6 +11,7 @@ use crate::http::auth::{OperatorAccess, ViewerAccess};
 use crate::http::input::{Query, SmallBody, json, optional_json};
 use crate::http::problem::{Problem, ProblemView};
 use crate::http::views::List;
+use crate::remediations::Remediations;
 use crate::store::By;
 
 /// A scope in which nothing starts.
@@ -40,8 +42,30 @@ impl From<Pause> for PauseView {
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// `all`, `route:NAME` or `target:NAME`.
-    pub(super) scope: String,
+    #[serde(default)]
+    #[schema(required = true, min_length = 1)]
+    scope: String,
     pub(super) comment: Option<String>,
+}
+
+impl Wanted {
+    /// A route must be there: a slip of the pen would stop nothing.
+    pub(super) fn scope(&self, catalogue: &dyn Remediations) -> Result<Scope, Problem> {
+        if self.scope.is_empty() {
+            let message = "is missing: write all, route:NAME or target:NAME";
+            return Err(Problem::invalid("scope", message));
+        }
+        let scope = scope(&self.scope)?;
+        let names: Vec<&str> = catalogue.routes().iter().map(|route| route.name.as_str()).collect();
+        match &scope {
+            Scope::Route(name) if !names.contains(&name.as_str()) => {
+                let hint = did_you_mean(name, &names);
+                let message = format!("the catalogue has no route {name:?}{hint}");
+                Err(Problem::invalid("scope", message))
+            }
+            Scope::All | Scope::Route(_) | Scope::Target(_) => Ok(scope),
+        }
+    }
 }
 
 /// The scope that is to go on.
@@ -50,7 +74,7 @@ pub(super) struct Wanted {
 pub(super) struct Unwanted {
     /// `all` by default.
     scope: Option<String>,
-    comment: Option<String>,
+    pub(super) comment: Option<String>,
 }
 
 impl Unwanted {
@@ -68,12 +92,13 @@ impl Unwanted {
         scope(self.scope.as_deref().unwrap_or("all"))
     }
 
-    pub(super) fn comment(self) -> Option<String> {
-        self.comment
+    /// For the log: what is let go leaves no row that could hold the comment.
+    pub(super) fn comment(&self) -> &str {
+        self.comment.as_deref().unwrap_or_default()
     }
 }
 
-pub(super) fn scope(text: &str) -> Result<Scope, Problem> {
+fn scope(text: &str) -> Result<Scope, Problem> {
     let parsed = text.parse::<Scope>();
     parsed.map_err(|error| Problem::invalid("scope", error.to_string()))
 }
@@ -95,7 +120,7 @@ pub(crate) async fn list(
     let page = query.only(&["limit", "cursor"])?.page("pauses")?;
     let all = app.store.pauses().await?.into_iter().map(PauseView::from).collect();
     Ok(web::Json(List::slice("pauses", all, &page, |pause: &PauseView| {
-        &pause.scope
+        format!("{:020} {}", pause.since.as_micros(), pause.scope)
     })))
 }
 
@@ -105,7 +130,7 @@ pub(crate) async fn list(
     request_body(content = Wanted),
     responses(
         (status = 200, description = "Nothing of it starts any more; what runs ends", body = PauseView),
-        (status = 400, description = "The scope is none", body = ProblemView, content_type = "application/problem+json"),
+        (status = 400, description = "The scope is none, or a route that is not in the catalogue", body = ProblemView, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn pause(
@@ -116,12 +141,13 @@ pub(crate) async fn pause(
 ) -> Result<web::Json<PauseView>, Problem> {
     query.only(&[])?;
     let wanted: Wanted = json(&body.0)?;
+    let scope = wanted.scope(&*app.catalogue.in_force())?;
     let by = By {
         name: caller.0.name,
         at: app.clock.now(),
         comment: wanted.comment,
     };
-    let pause = app.store.pause(scope(&wanted.scope)?, by).await?;
+    let pause = app.store.pause(scope, by).await?;
     Ok(web::Json(pause.into()))
 }
 
@@ -144,10 +170,11 @@ pub(crate) async fn resume(
     let unwanted = Unwanted::read(&query, &body)?;
     let scope = unwanted.scope()?;
     let by = By {
-        name: caller.0.name,
+        name: caller.0.name.clone(),
         at: app.clock.now(),
-        comment: unwanted.comment(),
+        comment: unwanted.comment.clone(),
     };
-    app.store.resume(scope, by).await?;
+    let was_paused = app.store.resume(scope.clone(), by).await?;
+    tracing::warn!(by = caller.0.name, %scope, comment = unwanted.comment(), was_paused, "resumed");
     Ok(HttpResponse::NoContent().finish())
 }

@@ -16,7 +16,7 @@ use crate::remediations::PlaybookView;
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many at most; 50 by default"),
         ("cursor" = Option<String>, Query, description = "The next_cursor of the page before"),
     ),
-    responses((status = 200, description = "A part of the list, in the order of the file", body = List<PlaybookView>)),
+    responses((status = 200, description = "A part of the list, by name", body = List<PlaybookView>)),
 )]
 pub(crate) async fn list(
     _: ViewerAccess,
@@ -26,6 +26,6 @@ pub(crate) async fn list(
     let page = query.only(&["limit", "cursor"])?.page("playbooks")?;
     let all = app.catalogue.in_force().describe_playbooks();
     Ok(web::Json(List::slice("playbooks", all, &page, |playbook| {
-        &playbook.name
+        playbook.name.clone()
     })))
 }

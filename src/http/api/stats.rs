@@ -22,8 +22,8 @@ const LONGEST_WINDOW: Span = Span::from_secs(366 * 86_400);
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Statistics)]
 pub(crate) struct StatisticsView {
-    #[schema(value_type = String)]
-    window: Span,
+    /// As it was asked for.
+    window: String,
     routes: Vec<TallyView>,
     playbooks: Vec<TallyView>,
     targets: Vec<TallyView>,
@@ -42,7 +42,8 @@ struct TallyView {
     reasons: BTreeMap<String, u64>,
     /// Of those that succeeded or failed, the share that succeeded; `null` if none did either.
     success_rate: Option<f64>,
-    /// Of those that were to be verified and succeeded or failed, the share that healed; `null` if there are none.
+    /// Of those that were to be verified, the share that healed: of those that ended `healed` or `not_healed`, and of those
+    /// that failed before. Jobs that a person asked for count only where the alert still fired. `null` if there are none.
     healed_rate: Option<f64>,
     time_to_heal_seconds: TimesView,
 }
@@ -82,12 +83,12 @@ pub(crate) async fn show(
     app: web::Data<App>,
     query: Query,
 ) -> Result<web::Json<StatisticsView>, Problem> {
-    let window = query
-        .only(&["window"])?
-        .one("window", window)?
-        .unwrap_or(DEFAULT_WINDOW);
+    let asked = query.only(&["window"])?;
+    let window = asked.one("window", window)?.unwrap_or(DEFAULT_WINDOW);
+    let text = asked.all("window").next();
+    let text = text.map_or_else(|| DEFAULT_WINDOW.to_string(), str::to_owned);
     let statistics = app.store.statistics(app.clock.now() - window.duration()).await?;
-    Ok(web::Json(view(window, statistics)))
+    Ok(web::Json(view(text, statistics)))
 }
 
 fn window(text: &str) -> Result<Span, String> {
@@ -98,7 +99,7 @@ fn window(text: &str) -> Result<Span, String> {
     Ok(window)
 }
 
-fn view(window: Span, statistics: Statistics) -> StatisticsView {
+fn view(window: String, statistics: Statistics) -> StatisticsView {
     let tallies = |all: Vec<Tally>| all.into_iter().map(TallyView::from).collect();
     let offenders = statistics.repeat_offenders.into_iter();
     StatisticsView {

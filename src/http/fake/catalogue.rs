@@ -19,7 +19,21 @@ pub(crate) struct FakeCatalogue {
     pub(crate) routes: Vec<Route>,
     pub(crate) playbooks: Vec<&'static str>,
     pub(crate) checks: Checks,
+    pub(crate) fleet: Fleet,
     pub(crate) reload: Result<String, Vec<ReloadError>>,
+}
+
+impl FakeCatalogue {
+    /// With two playbooks.
+    pub(crate) fn of(routes: Vec<Route>) -> Self {
+        Self {
+            routes,
+            playbooks: vec!["recreate", "restart"],
+            checks: Checks::default(),
+            fleet: Fleet::default(),
+            reload: Ok("2 playbooks and 1 route are in force".to_owned()),
+        }
+    }
 }
 
 impl Catalogue for FakeCatalogue {
@@ -38,14 +52,7 @@ impl Remediations for FakeCatalogue {
     }
 
     fn fleet(&self) -> &Fleet {
-        const {
-            &Fleet {
-                storm: None,
-                breaker: None,
-                tell_storm: Vec::new(),
-                tell_breaker: Vec::new(),
-            }
-        }
+        &self.fleet
     }
 
     fn has_playbook(&self, name: &str) -> bool {

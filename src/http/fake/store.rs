@@ -12,7 +12,7 @@ use crate::domain::heartbeat::Pulse;
 use crate::domain::ids::{Fingerprint, JobId, NotificationId};
 use crate::domain::job::{Job, JobEvent, JobStatus, NewJob, Reason};
 use crate::domain::pause::{Breaker, Pause, Scope};
-use crate::domain::policy::{Delivery, Ledger, decide};
+use crate::domain::policy::{Delivery, Ledger, Restraints, decide};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::Verification;
 use crate::store::read::{
@@ -37,6 +37,7 @@ pub(crate) struct State {
     pub(crate) notifications: Vec<NotificationDetail>,
     pub(crate) inserted: Vec<NewJob>,
     pub(crate) pauses: Vec<Pause>,
+    pub(crate) breakers: Vec<Breaker>,
     pub(crate) posted_by: Vec<String>,
     pub(crate) changed_by: Vec<By>,
     pub(crate) filters: Vec<JobFilter>,
@@ -138,7 +139,7 @@ impl Brakes for FakeStore {
     }
 
     async fn release_held(&self, _: Option<String>, _: Timestamp) -> Result<u64, StoreError> {
-        not_in_the_fake()
+        self.check().map(|()| 0)
     }
 
     async fn reconsider_held(&self, _: Timestamp) -> Result<(), StoreError> {
@@ -175,15 +176,19 @@ impl Brakes for FakeStore {
 
     async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
         self.check()?;
-        Ok(Vec::new())
+        Ok(self.state().breakers.clone())
     }
 
-    async fn open_breaker(&self, _: Scope, _: By) -> Result<(), StoreError> {
-        not_in_the_fake()
+    async fn open_breaker(&self, _: Scope, by: By) -> Result<(), StoreError> {
+        self.check()?;
+        self.state().changed_by.push(by);
+        Ok(())
     }
 
-    async fn reset_breaker(&self, _: Scope, _: By) -> Result<bool, StoreError> {
-        not_in_the_fake()
+    async fn reset_breaker(&self, _: Scope, by: By) -> Result<bool, StoreError> {
+        self.check()?;
+        self.state().changed_by.push(by);
+        Ok(false)
     }
 }
 
@@ -214,7 +219,13 @@ impl Store for FakeStore {
 
     async fn ledger(&self, _: &Delivery) -> Result<Ledger, StoreError> {
         self.check()?;
-        Ok(Ledger::default())
+        let state = self.state();
+        let restraints = Restraints {
+            pauses: state.pauses.clone(),
+            breakers: state.breakers.clone(),
+            ..Restraints::default()
+        };
+        Ok(Ledger::new(HashMap::new(), restraints))
     }
 
     async fn claim(&self, _: &str, _: usize, _: Timestamp) -> Result<Vec<Claim>, StoreError> {

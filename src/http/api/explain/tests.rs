@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::pause::{Breaker, Pause, Scope};
 use crate::domain::route::Mode;
 use crate::http::auth::Access;
-use crate::http::fake::{Gateway, route, tokens};
+use crate::http::fake::{Gateway, now, route, tokens};
 use crate::remediations::ReloadError;
 
 fn gateway() -> Gateway {
@@ -51,6 +52,46 @@ async fn what_would_run_is_shown_also_for_a_resolved_alert_and_not_for_a_refused
     let route = &refused["items"][0]["routes"][0];
     assert_eq!((&route["decision"], &route["argv"]), (&json!("refused"), &Value::Null));
     assert_eq!(route["reason"], "the label asks for it");
+}
+
+#[actix_web::test]
+async fn pauses_and_breakers_are_shown_also_where_nothing_would_run() {
+    let gateway = gateway();
+    let breaker = |scope: Scope, is_over: bool| Breaker {
+        scope,
+        reason: "5 jobs failed".to_owned(),
+        opened_at: now(),
+        until: is_over.then(now),
+        trial: None,
+    };
+    let pause = Pause {
+        scope: Scope::Route("third".to_owned()),
+        comment: None,
+        by: "ada".to_owned(),
+        since: now(),
+    };
+    gateway.store.state().pauses = vec![pause];
+    gateway.store.state().breakers = vec![
+        breaker(Scope::All, true),
+        breaker(Scope::Route("first".to_owned()), false),
+    ];
+    // Nothing is rendered for the one, and nothing reaches the third route.
+    let refused = body(&json!({ "refuse": "yes" }), "firing");
+    let explained = gateway.post("/api/v1/explain", &refused).await.json();
+    let routes = explained["items"][0]["routes"].as_array().unwrap();
+    let shown: Vec<_> = routes
+        .iter()
+        .map(|route| (&route["paused"], &route["breaker"]))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            (&json!(false), &json!("open")),
+            (&json!(false), &json!("half_open")),
+            (&json!(true), &json!("half_open"))
+        ]
+    );
+    assert!(routes.iter().all(|route| route["argv"].is_null()));
 }
 
 #[actix_web::test]

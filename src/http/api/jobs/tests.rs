@@ -68,13 +68,13 @@ async fn every_filter_reaches_the_store() {
 async fn the_catalogue_is_listed_in_pages_too() {
     let gateway = Gateway::new();
     let first = gateway.get("/api/v1/playbooks?limit=1").await.json();
-    assert_eq!(first["items"][0]["name"], "restart");
+    assert_eq!(first["items"][0]["name"], "recreate");
     let cursor = first["next_cursor"].as_str().unwrap();
     let second = gateway
         .get(&format!("/api/v1/playbooks?limit=1&cursor={cursor}"))
         .await
         .json();
-    assert_eq!(second["items"][0]["name"], "recreate");
+    assert_eq!(second["items"][0]["name"], "restart");
     assert_eq!(second["next_cursor"], Value::Null);
     insta::assert_json_snapshot!(gateway.get("/api/v1/routes").await.json());
 }

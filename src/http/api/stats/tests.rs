@@ -89,3 +89,11 @@ async fn a_week_is_counted_where_nothing_is_said() {
         );
     }
 }
+
+#[actix_web::test]
+async fn the_window_is_shown_as_it_was_asked_for() {
+    for window in ["24h", "90m", "1d"] {
+        let shown = Gateway::new().get(&format!("/api/v1/stats?window={window}")).await;
+        assert_eq!(shown.json()["window"], window);
+    }
+}
