@@ -57,11 +57,37 @@ fn episode(opened: u64, closed: Option<u64>, missed: bool) -> Episode {
     }
 }
 
+/// What is told of these, without what was received when the episode began.
+fn told_of(jobs: Vec<Job>, episodes: Vec<Episode>, events: Vec<StoredEvent>) -> Vec<(u64, What, String)> {
+    let story = AlertStory {
+        jobs,
+        episodes,
+        events,
+        decisions: vec![decision(10, DecisionKind::Queued, true, Some(job_id(1)))],
+        ..told()
+    };
+    let entries = super::story(&story).into_iter().filter(|entry| entry.at > at(10));
+    entries
+        .map(|entry| {
+            let seconds = (entry.at.as_micros() - now().as_micros()) / 1_000_000;
+            (u64::try_from(seconds).unwrap(), entry.what, entry.text)
+        })
+        .collect()
+}
+
+fn in_episode(opened: u64, job: Job) -> Job {
+    Job {
+        episode: Some(episode(opened, None, false).id),
+        ..job
+    }
+}
+
 /// The first job does not heal; the second, its ladder's next, does. Everything is newest first, as the store gives it.
 fn told() -> AlertStory {
     let (mut first, mut second) = (job(1, JobStatus::Failed), job(2, JobStatus::Succeeded));
     (first.reason, second.reason) = (Some(Reason::NotHealed), Some(Reason::Healed));
     second.trigger = Trigger::Ladder;
+    let (first, second) = (in_episode(10, first), in_episode(10, second));
     let (one, two) = (Some(job_id(1)), Some(job_id(2)));
     AlertStory {
         summary: AlertSummary {
@@ -148,6 +174,77 @@ fn what_happened_is_told_in_the_order_of_time() {
         (410, What::Decided, "guarded: because"),
     ];
     assert_eq!(told, expected.map(|(at, what, text)| (at, what, text.to_owned())));
+}
+
+#[test]
+fn the_ladder_is_told_after_the_end_that_it_follows() {
+    let first = Job {
+        reason: Some(Reason::NotHealed),
+        ..in_episode(10, job(1, JobStatus::Failed))
+    };
+    let second = Job {
+        reason: Some(Reason::HostsFailed),
+        trigger: Trigger::Ladder,
+        ..in_episode(10, job(2, JobStatus::Failed))
+    };
+    // Written in the order in which the store writes them, newest first.
+    let events = vec![
+        event(2, 300, "exhausted", "healgate"),
+        event(2, 300, "rung_refused", "healgate"),
+        event(2, 300, "finished", "healgate"),
+        event(1, 250, "escalated", "healgate"),
+        event(2, 250, "queued", "healgate"),
+        event(1, 200, "rung_held", "healgate"),
+        event(1, 200, "finished", "healgate"),
+        event(1, 110, "unanswered", "healgate"),
+    ];
+    let told = told_of(vec![second, first], vec![episode(10, None, false)], events);
+    let expected = [
+        (110, What::Verified, "unanswered"),
+        (200, What::Verified, "finished"),
+        (200, What::Escalated, "rung_held"),
+        (250, What::Escalated, "queued"),
+        (250, What::Escalated, "escalated"),
+        (300, What::Run, "finished"),
+        (300, What::Escalated, "rung_refused"),
+        (300, What::Escalated, "exhausted"),
+    ];
+    assert_eq!(told, expected.map(|(at, what, text)| (at, what, text.to_owned())));
+}
+
+#[test]
+fn a_clean_up_is_no_rung_and_a_resolve_found_by_asking_was_not_received() {
+    let first = Job {
+        reason: Some(Reason::Healed),
+        ..in_episode(10, job(1, JobStatus::Succeeded))
+    };
+    let cleanup = Job {
+        trigger: Trigger::Ladder,
+        ..job(2, JobStatus::Queued)
+    };
+    let events = vec![
+        event(1, 210, "rung_refused", "healgate"),
+        event(1, 210, "cleaning_up", "healgate"),
+        event(2, 210, "queued", "healgate"),
+        event(1, 200, "finished", "healgate"),
+        event(1, 200, "resolved", "healgate"),
+    ];
+    let closed = vec![episode(10, Some(200), false)];
+    let told = told_of(vec![cleanup, first.clone()], closed.clone(), events);
+    let expected = [
+        (200, What::Verified, "resolved"),
+        (200, What::Verified, "finished"),
+        (210, What::Run, "queued"),
+        (210, What::Run, "cleaning_up"),
+        (210, What::Run, "rung_refused"),
+    ];
+    assert_eq!(told, expected.map(|(at, what, text)| (at, what, text.to_owned())));
+    // Nobody waited for it: the episode tells of it.
+    let told = told_of(vec![first], closed, Vec::new());
+    assert_eq!(
+        told,
+        [(200, What::Verified, "resolved: Alertmanager was asked".to_owned())]
+    );
 }
 
 #[actix_web::test]
