@@ -28,14 +28,27 @@ use crate::domain::parameters::Refusal;
 use crate::domain::route::Route;
 use crate::domain::rules::Fleet;
 
+const IN_A_ROUTE: &str = "an entry of `routes` in remediations.yml";
+
 const KEYS: Keys = Keys {
     known: &["playbooks", "routes", "storm", "breaker"],
-    later: &["heartbeats", "heartbeat"],
     elsewhere: &[
         ("secrets", "an entry of `playbooks` in remediations.yml"),
-        ("flap", "an entry of `routes` in remediations.yml"),
-        ("silence", "an entry of `routes` in remediations.yml"),
-        ("approval", "an entry of `routes` in remediations.yml"),
+        ("heartbeat", IN_A_ROUTE),
+        (
+            "heartbeats",
+            "an entry of `routes` in remediations.yml, as its `heartbeat`",
+        ),
+        ("flap", IN_A_ROUTE),
+        ("silence", IN_A_ROUTE),
+        ("approval", IN_A_ROUTE),
+        ("cooldown", IN_A_ROUTE),
+        ("caps", IN_A_ROUTE),
+        ("retry", IN_A_ROUTE),
+        ("at_once", IN_A_ROUTE),
+        ("notifiers", "healgate.yml"),
+        ("alertmanagers", "healgate.yml"),
+        ("prometheus", "healgate.yml"),
     ],
 };
 

@@ -46,8 +46,18 @@ const KEYS: Keys = Keys {
         "alertmanagers",
         "prometheus",
     ],
-    later: &["storm", "heartbeats"],
-    elsewhere: &[("secrets", "an entry of `playbooks` in remediations.yml")],
+    elsewhere: &[
+        ("secrets", "an entry of `playbooks` in remediations.yml"),
+        ("playbooks", "remediations.yml"),
+        ("routes", "remediations.yml"),
+        ("storm", "remediations.yml, at its top"),
+        ("breaker", "remediations.yml, at its top or in an entry of `routes`"),
+        ("heartbeat", "an entry of `routes` in remediations.yml"),
+        (
+            "heartbeats",
+            "an entry of `routes` in remediations.yml, as its `heartbeat`",
+        ),
+    ],
 };
 
 /// Everything that healgate.yml and the environment say, with the defaults for what they leave out.

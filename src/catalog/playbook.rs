@@ -40,7 +40,6 @@ const KEYS: Keys = Keys {
         "timeout",
         "lock",
     ],
-    later: &[],
     elsewhere: &[
         ("precondition", "an entry of `routes`"),
         ("approval", "an entry of `routes`"),

@@ -1,4 +1,4 @@
-//! An entry of `routes`. Keys that are valid but do nothing yet are read, checked, and warned about.
+//! An entry of `routes`: what it matches, runs and asks. Its rules about how often are read in `rules`.
 
 use crate::catalog::{query, rules};
 use crate::config::fields::{Fields, Keys, Slot, did_you_mean};
@@ -34,7 +34,6 @@ const KEYS: Keys = Keys {
         "unless",
         "heartbeat",
     ],
-    later: &[],
     elsewhere: &[
         ("secrets", "an entry of `playbooks` in remediations.yml"),
         ("storm", "remediations.yml, at its top"),

@@ -31,19 +31,13 @@ pub(crate) struct Fields<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keys {
     pub(crate) known: &'static [&'static str],
-    /// Keys that a later version knows: never dropped in silence, as that would change what a route does.
-    pub(crate) later: &'static [&'static str],
     /// Keys that belong in another place, and which.
     pub(crate) elsewhere: &'static [(&'static str, &'static str)],
 }
 
 impl Keys {
     pub(crate) const fn of(known: &'static [&'static str]) -> Self {
-        Self {
-            known,
-            later: &[],
-            elsewhere: &[],
-        }
+        Self { known, elsewhere: &[] }
     }
 }
 

@@ -9,17 +9,14 @@ use crate::domain::span::Span;
 
 const KEYS: Keys = Keys {
     known: &["url", "name", "basic_auth", "authorization", "tls_config", "timeout"],
-    later: &[],
     elsewhere: &[("bearer_token_file", "`authorization`, as `credentials_file`")],
 };
 const BASIC_AUTH: Keys = Keys {
     known: &["username", "password_file"],
-    later: &[],
     elsewhere: &[("password", "a file that `password_file` names")],
 };
 const AUTHORIZATION: Keys = Keys {
     known: &["credentials_file"],
-    later: &[],
     elsewhere: &[("credentials", "a file that `credentials_file` names")],
 };
 const TLS_CONFIG: Keys = Keys::of(&["ca_file"]);

@@ -358,3 +358,18 @@ fn everything_wrong_in_the_rules_is_reported() {
           ^
     "#);
 }
+
+#[test]
+fn a_key_that_belongs_elsewhere_is_sent_there() {
+    let said = errors("playbooks: {}\nheartbeat: {every: 5m}\nheartbeats: {}\ncaps: []\nnotifiers: []\n");
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains(" belongs in ")).collect();
+    assert_eq!(
+        lines,
+        [
+            "remediations.yml:2:1: `heartbeat` belongs in an entry of `routes` in remediations.yml",
+            "remediations.yml:3:1: `heartbeats` belongs in an entry of `routes` in remediations.yml, as its `heartbeat`",
+            "remediations.yml:4:1: `caps` belongs in an entry of `routes` in remediations.yml",
+            "remediations.yml:5:1: `notifiers` belongs in healgate.yml",
+        ]
+    );
+}

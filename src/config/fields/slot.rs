@@ -219,10 +219,7 @@ impl<'a> Slot<'a> {
         for entry in entries {
             let name = entry.key.as_str();
             let path = join(&self.path, name);
-            if keys.later.contains(&name) {
-                let message = format!("`{path}` is not supported by this version");
-                self.findings.error(&entry.at, message);
-            } else if let Some((_, place)) = keys.elsewhere.iter().find(|(key, _)| *key == name) {
+            if let Some((_, place)) = keys.elsewhere.iter().find(|(key, _)| *key == name) {
                 let message = format!("`{path}` belongs in {place}");
                 self.findings.error(&entry.at, message);
             } else if !keys.known.contains(&name) {
