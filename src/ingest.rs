@@ -41,7 +41,7 @@ pub fn parse(sender: Sender, bytes: &[u8]) -> Result<Notification, InvalidPayloa
     }
 }
 
-/// Whose notification that is, by its version; Alertmanager's where it does not say.
+/// Whose notification that is, by its version and what only Grafana sends; Alertmanager's where it does not say.
 pub fn sender_of(bytes: &[u8]) -> Sender {
     if grafana::is_it(bytes) {
         Sender::Grafana

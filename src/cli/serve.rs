@@ -339,8 +339,7 @@ fn grafana_signature(settings: &Settings) -> Result<Option<Signature>, Failed> {
         grafana.secret_file.display()
     );
     let secret = fs::read(&grafana.secret_file).map_err(failed(&what))?;
-    let (headers, timestamp) = (grafana.headers.clone(), grafana.timestamp_header.clone());
-    let signature = Signature::new(secret.trim_ascii_end(), headers, timestamp);
+    let signature = Signature::new(secret.trim_ascii_end(), grafana);
     signature.ok_or_else(|| failed(what)("the file is empty")).map(Some)
 }
 

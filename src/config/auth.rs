@@ -32,6 +32,8 @@ pub struct GrafanaSignature {
     pub headers: Vec<String>,
     /// Where the time of signing is, if it was signed too.
     pub timestamp_header: String,
+    /// Whether the time must have been signed: where its header was given a name.
+    pub needs_time: bool,
 }
 
 /// What Grafana calls its header where nothing else is set: now, and in the first versions that signed.
@@ -157,6 +159,7 @@ fn read_grafana(slot: &Slot<'_>, base: &Path) -> Option<GrafanaSignature> {
     Some(GrafanaSignature {
         secret_file,
         headers: header.map_or_else(|| SIGNATURE_HEADERS.map(str::to_owned).to_vec(), |name| vec![name]),
+        needs_time: timestamp_header.is_some(),
         timestamp_header: timestamp_header.unwrap_or_else(|| TIMESTAMP_HEADER.to_owned()),
     })
 }

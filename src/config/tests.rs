@@ -228,6 +228,20 @@ fn everything_wrong_is_reported_at_once_with_its_place() {
 }
 
 #[test]
+fn what_belongs_in_remediations_yml_is_sent_there() {
+    let said = errors("storm: {}\nheartbeats: {}\nbreaker: {}\n");
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("healgate.yml:")).collect();
+    assert_eq!(
+        lines,
+        [
+            "healgate.yml:1:1: `storm` belongs in remediations.yml, at its top",
+            "healgate.yml:2:1: `heartbeats` belongs in an entry of `routes` in remediations.yml, as its `heartbeat`",
+            "healgate.yml:3:1: `breaker` belongs in remediations.yml, at its top or in an entry of `routes`",
+        ]
+    );
+}
+
+#[test]
 fn tokens_are_checked() {
     insta::assert_snapshot!(errors(&format!(
         "auth:\n  tokens:\n    - {{name: a, role: sender, sha256: {HASH}}}\n    - {{name: a, role: root, sha256: 5e88}}\n\
@@ -455,11 +469,12 @@ fn grafanas_signature_has_a_secret_and_the_headers_that_grafana_uses_by_itself()
         ["x-grafana-alerting-signature", "x-grafana-alert-signature"]
     );
     assert_eq!(grafana.timestamp_header, "x-grafana-alerting-timestamp");
+    assert!(!grafana.needs_time);
     let own = load("auth: {grafana: {secret_file: ansible.cfg, header: X-Sign, timestamp_header: X-Time}}");
     let own = own.auth.grafana.unwrap();
     assert_eq!(
-        (own.headers, own.timestamp_header),
-        (vec!["x-sign".to_owned()], "x-time".to_owned())
+        (own.headers, own.timestamp_header, own.needs_time),
+        (vec!["x-sign".to_owned()], "x-time".to_owned(), true)
     );
     insta::assert_snapshot!(
         errors("auth:\n  grafana:\n    secret_file: gone\n    header: a b\n    timestamp_header: Authorization\n").lines()

@@ -11,7 +11,7 @@ use futures_util::future::LocalBoxFuture;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::config::Role;
+use crate::config::{GrafanaSignature, Role};
 use crate::domain::timestamp::Timestamp;
 use crate::http::App;
 use crate::http::auth::{Caller, admit_sender};
@@ -24,6 +24,9 @@ pub const SIGNED_BY: &str = "grafana";
 /// How far the time of signing may be from ours, into the past and, as clocks differ, into the future.
 const MOST_APART: Duration = Duration::from_secs(5 * 60);
 
+/// Of HMAC-SHA256; sent in hexadecimal.
+const SIGNATURE_BYTES: usize = 32;
+
 /// What signatures are checked with.
 #[derive(Clone)]
 pub struct Signature {
@@ -31,6 +34,8 @@ pub struct Signature {
     /// In lower case; the first one that a request has counts.
     headers: Vec<String>,
     timestamp_header: String,
+    /// Whether a request without a time is refused.
+    needs_time: bool,
 }
 
 /// Without the key.
@@ -44,20 +49,20 @@ impl fmt::Debug for Signature {
 
 /// What a request says of its signature.
 struct Claim {
-    /// Of a signature in hexadecimal.
-    signature: Vec<u8>,
+    signature: [u8; SIGNATURE_BYTES],
     /// As sent, for it is a part of what is signed.
     timestamp: Option<String>,
 }
 
 impl Signature {
     /// `None` where the secret is empty: then everybody could sign.
-    pub fn new(secret: &[u8], headers: Vec<String>, timestamp_header: String) -> Option<Self> {
+    pub fn new(secret: &[u8], settings: &GrafanaSignature) -> Option<Self> {
         let key = Hmac::new_from_slice(secret).ok().filter(|_| !secret.is_empty())?;
         Some(Self {
             key,
-            headers,
-            timestamp_header,
+            headers: settings.headers.clone(),
+            timestamp_header: settings.timestamp_header.clone(),
+            needs_time: settings.needs_time,
         })
     }
 
@@ -67,14 +72,19 @@ impl Signature {
         let Some(name) = self.headers.iter().find(|name| headers.contains_key(name.as_str())) else {
             return Ok(None);
         };
-        let signature = only(headers, name)?.and_then(|text| hex::decode(text.trim()).ok());
+        let mut signature = [0; SIGNATURE_BYTES];
+        let text = only(headers, name)?.unwrap_or_default();
+        hex::decode_to_slice(text.trim(), &mut signature).map_err(|_| wrong())?;
         let timestamp = only(headers, &self.timestamp_header)?;
+        if self.needs_time && timestamp.is_none() {
+            let detail = format!("the signature has no time: {} is missing", self.timestamp_header);
+            return Err(Problem::not_authenticated(&detail));
+        }
         if timestamp.is_some_and(|text| !is_recent(text, now)) {
             return Err(Problem::not_authenticated(
                 "the signature's time is more than 5 minutes from the gateway's",
             ));
         }
-        let signature = signature.ok_or_else(wrong)?;
         let timestamp = timestamp.map(str::to_owned);
         Ok(Some(Claim { signature, timestamp }))
     }

@@ -31,9 +31,10 @@ pub fn parse(bytes: &[u8]) -> Result<Notification, InvalidPayload> {
     payload::parse(bytes, &DIALECT)
 }
 
-/// Whether the payload says that it is Grafana's.
+/// Whether the payload says that it is Grafana's: by its version, or by a later one and a field that only Grafana has.
 pub(super) fn is_it(bytes: &[u8]) -> bool {
-    payload::version(bytes) == Some(DIALECT.version)
+    payload::head(bytes)
+        .is_some_and(|head| head.version == DIALECT.version || (DIALECT.knows(head.version) && head.has_org))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod diagnose;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::domain::alert::{Alert, AlertStatus, Group, Labels, Notification, Sender};
 use crate::domain::ids::Fingerprint;
@@ -30,7 +31,7 @@ pub(super) struct Dialect {
 
 impl Dialect {
     /// Higher versions are taken too.
-    fn knows(&self, version: u64) -> bool {
+    pub(super) fn knows(&self, version: u64) -> bool {
         version >= self.version && version != self.mistaken.0
     }
 
@@ -64,19 +65,33 @@ pub(super) fn parse(bytes: &[u8], dialect: &Dialect) -> Result<Notification, Inv
     Err(InvalidPayload::of(diagnose::errors(bytes, dialect, refused.as_ref())))
 }
 
-/// The version that a payload names, if it can be read at all.
-pub(super) fn version(bytes: &[u8]) -> Option<u64> {
-    let head = serde_json::from_slice::<ObjectOnly<Head>>(bytes).ok()?;
-    match head.0.version? {
-        Version::Text(text) => text.parse().ok(),
-        Version::Number(number) => Some(number),
-    }
+/// What a payload says of its sender.
+pub(super) struct Head {
+    pub(super) version: u64,
+    /// Whether it names an organization, as only Grafana's does.
+    pub(super) has_org: bool,
+}
+
+/// The head of a payload that names a version, if it can be read at all.
+pub(super) fn head(bytes: &[u8]) -> Option<Head> {
+    let head = serde_json::from_slice::<ObjectOnly<WireHead>>(bytes).ok()?.0;
+    let version = match head.version? {
+        Version::Text(text) => text.parse().ok()?,
+        Version::Number(number) => number,
+    };
+    Some(Head {
+        version,
+        has_org: head.org_id.is_some(),
+    })
 }
 
 #[derive(Deserialize)]
-struct Head {
+#[serde(rename_all = "camelCase")]
+struct WireHead {
     #[serde(default)]
     version: Option<Version>,
+    #[serde(default)]
+    org_id: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]

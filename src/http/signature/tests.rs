@@ -1,5 +1,7 @@
 //! Which signatures let a webhook in. What they should be was computed by another program.
 
+use std::path::PathBuf;
+
 use actix_web::test::TestRequest;
 
 use super::*;
@@ -30,15 +32,23 @@ const HEADER: &str = "X-Grafana-Alerting-Signature";
 const OLD_HEADER: &str = "X-Grafana-Alert-Signature";
 const TIME: &str = "X-Grafana-Alerting-Timestamp";
 
-fn signature() -> Signature {
-    let headers = [HEADER, OLD_HEADER].map(str::to_ascii_lowercase).to_vec();
-    Signature::new(b"the secret", headers, TIME.to_ascii_lowercase()).unwrap()
+fn settings(needs_time: bool) -> GrafanaSignature {
+    GrafanaSignature {
+        secret_file: PathBuf::new(),
+        headers: [HEADER, OLD_HEADER].map(str::to_ascii_lowercase).to_vec(),
+        timestamp_header: TIME.to_ascii_lowercase(),
+        needs_time,
+    }
 }
 
 fn gateway() -> Gateway {
+    with(&settings(false))
+}
+
+fn with(settings: &GrafanaSignature) -> Gateway {
     let access = Access {
         tokens: tokens(),
-        grafana: Some(signature()),
+        grafana: Signature::new(b"the secret", settings),
         ..Access::default()
     };
     Gateway::with(access, vec![route("all")])
@@ -84,6 +94,34 @@ async fn a_time_is_signed_with_the_body_and_must_be_recent() {
 }
 
 #[actix_web::test]
+async fn where_the_time_has_a_header_of_its_own_it_must_be_there() {
+    let gateway = with(&settings(true));
+    let answered = posted(&gateway, &[(HEADER, SIGNED)]).await;
+    assert_eq!(answered.status, 401);
+    assert!(
+        answered.text().contains("x-grafana-alerting-timestamp is missing"),
+        "{}",
+        answered.text()
+    );
+    let now = NOW.to_string();
+    assert_eq!(
+        posted(&gateway, &[(HEADER, SIGNED_NOW), (TIME, &now)]).await.status,
+        202
+    );
+}
+
+#[actix_web::test]
+async fn what_cannot_be_a_signature_is_refused_before_the_body_is_read() {
+    for wrong in ["", "00", "zz", &SIGNED[2..], &format!("{SIGNED}00")] {
+        let request = TestRequest::post().uri("/webhooks/grafana");
+        let request = request.insert_header((HEADER, wrong));
+        // Else that would be too large.
+        let request = request.insert_header(("Content-Length", "99999999999"));
+        assert_eq!(gateway().answer(request).await.status, 401, "{wrong:?}");
+    }
+}
+
+#[actix_web::test]
 async fn a_wrong_signature_is_401_also_beside_a_right_token() {
     let (_, token) = bearer("sender");
     for wrong in ["", "00", "zz", &SIGNED[2..], &SIGNED.replace('0', "1"), SIGNED_NOW] {
@@ -120,7 +158,7 @@ async fn a_signature_opens_no_other_path() {
 
 #[test]
 fn no_secret_is_no_signature_and_it_is_never_printed() {
-    assert!(Signature::new(b"", Vec::new(), String::new()).is_none());
-    let printed = format!("{:?}", signature());
+    assert!(Signature::new(b"", &settings(false)).is_none());
+    let printed = format!("{:?}", Signature::new(b"the secret", &settings(false)));
     assert!(printed.contains("x-grafana") && !printed.contains("key"), "{printed}");
 }

@@ -57,7 +57,24 @@ fn alertmanagers_version_is_sent_to_its_own_path() {
 #[test]
 fn the_sender_of_a_payload_is_told_by_its_version() {
     assert_eq!(sender_of(FIRING), Sender::Grafana);
-    for other in [r#"{"version":"4"}"#, "{}", "nonsense", r#"{"version":[]}"#] {
+    // What its webhook takes, a later version too.
+    for own in [
+        r#"{"version":1}"#,
+        r#"{"version":"2","orgId":1}"#,
+        r#"{"version":"5","orgId":1}"#,
+    ] {
+        assert_eq!(sender_of(own.as_bytes()), Sender::Grafana, "{own}");
+    }
+    for other in [
+        r#"{"version":"4"}"#,
+        r#"{"version":"4","orgId":1}"#,
+        r#"{"version":"5"}"#,
+        r#"{"version":"3"}"#,
+        r#"{"version":"0"}"#,
+        "{}",
+        "nonsense",
+        r#"{"version":[]}"#,
+    ] {
         assert_eq!(sender_of(other.as_bytes()), Sender::Alertmanager, "{other}");
     }
 }
