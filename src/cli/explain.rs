@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::ansible::command::{self, Playbooks};
 use crate::cli::client::Client;
 use crate::cli::serve::catalogue::InForce;
-use crate::cli::table::{printable, table};
+use crate::cli::table::{Output, items, printable, table, text};
 use crate::cli::{ConfigArgs, check, environment, say};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
@@ -31,14 +30,6 @@ pub(super) struct Args {
     output: Output,
     #[command(flatten)]
     config: ConfigArgs,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Table,
-    /// As POST /api/v1/explain answers
-    Json,
 }
 
 /// Prints the explanation. 1: it could not be made; standard error says why.
@@ -117,13 +108,36 @@ fn describe_alert(alert: &Value) -> String {
     let routes = items(alert, "routes");
     let rows: Vec<Vec<String>> = routes.iter().map(row).collect();
     let head = ["ROUTE", "MATCHED", "DECISION", "PLAYBOOK", "TARGET", "REASON"];
-    let runs: String = routes.iter().map(what_runs).collect();
+    let below: String = routes.iter().map(|route| brakes(route) + &what_runs(route)).collect();
     let (name, fingerprint) = (text(alert, "alertname"), text(alert, "fingerprint"));
     let title = format!("{} ({})", printable(&name), printable(&fingerprint));
     if routes.is_empty() {
         return format!("{title}\nno routes\n");
     }
-    format!("{title}\n{}{runs}", table(&head, &rows))
+    format!("{title}\n{}{below}", table(&head, &rows))
+}
+
+/// What holds back the jobs of a route that the alert reaches, or soon may.
+fn brakes(route: &Value) -> String {
+    if route["decision"].is_null() {
+        return String::new();
+    }
+    let mut told = Vec::new();
+    if route["paused"] == true {
+        told.push("is paused".to_owned());
+    }
+    if let Some(state) = route["breaker"].as_str() {
+        told.push(format!("has a circuit breaker that is {}", state.replace('_', "-")));
+    }
+    for cap in items(route, "caps") {
+        told.push(format!("has used {} of {}", cap["used"], text(cap, "cap")));
+    }
+    if let Some(until) = route["cooldown_until"].as_str() {
+        told.push(format!("cools down until {until}"));
+    }
+    let name = printable(&text(route, "route"));
+    let lines = told.iter().map(|told| format!("  {name} {}\n", printable(told)));
+    lines.collect()
 }
 
 fn row(route: &Value) -> Vec<String> {
@@ -161,11 +175,39 @@ fn quoted(word: &str) -> String {
     format!("'{}'", printable(word).replace('\'', "'\\''"))
 }
 
-fn items<'a>(value: &'a Value, name: &str) -> &'a [Value] {
-    value[name].as_array().map_or(&[], Vec::as_slice)
-}
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-/// A member as text; a dash where there is none.
-fn text(value: &Value, name: &str) -> String {
-    value[name].as_str().unwrap_or("-").to_owned()
+    use super::*;
+
+    #[test]
+    fn what_holds_a_route_back_is_told_below_the_table() {
+        let route = |name: &str, more: Value| {
+            let mut route = json!({
+                "route": name, "matched": true, "decision": "tripped", "caps": [], "paused": false, "breaker": null,
+                "cooldown_until": null, "reason": "because"
+            });
+            route.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            route
+        };
+        let all = json!({
+            "paused": true, "breaker": "half_open", "cooldown_until": "2026-01-31T09:05:00Z",
+            "caps": [{"cap": "3 per 1h", "used": 1}, {"cap": "10 per 1d", "used": 10}]
+        });
+        let unreached = json!({"decision": null, "paused": true});
+        let routes = json!([route("down", all), route("free", json!({})), route("other", unreached)]);
+        let told = describe(&json!({"items": [{"alertname": "Down", "fingerprint": "f1", "routes": routes}]}));
+        let below: Vec<&str> = told.lines().skip(5).collect();
+        assert_eq!(
+            below,
+            [
+                "  down is paused",
+                "  down has a circuit breaker that is half-open",
+                "  down has used 1 of 3 per 1h",
+                "  down has used 10 of 10 per 1d",
+                "  down cools down until 2026-01-31T09:05:00Z",
+            ]
+        );
+    }
 }

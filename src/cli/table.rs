@@ -1,5 +1,17 @@
 //! Tables for people at a terminal. Nothing that came from outside moves the cursor or sets a colour.
 
+use clap::ValueEnum;
+use serde_json::Value;
+
+/// How a command prints what it lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people
+    Table,
+    /// As the API answers
+    Json,
+}
+
 /// Columns as wide as they need to be, two spaces apart; the last one is never filled up.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = head.iter().map(|name| (*name).to_owned()).collect();
@@ -37,6 +49,16 @@ pub(super) fn printable(text: &str) -> String {
 fn is_harmless(character: char) -> bool {
     !(character.is_control()
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'))
+}
+
+/// A member that is a list; nothing where there is none.
+pub(super) fn items<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    value[name].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A member as text; a dash where there is none.
+pub(super) fn text(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap_or("-").to_owned()
 }
 
 #[cfg(test)]

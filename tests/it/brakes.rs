@@ -158,7 +158,9 @@ async fn the_kill_switch_is_thrown_from_the_terminal() {
     let gateway = Gateway::start(&folder).await;
     let run = |args: &[&str]| {
         let mut command = assert_cmd::Command::cargo_bin("healgate").unwrap();
+        // A proxy of the environment is nobody's business: it would see the token.
         let command = command.args(args).env("HEALGATE_URL", gateway.url());
+        let command = command.env("HTTP_PROXY", "http://127.0.0.1:9").env_remove("NO_PROXY");
         let output = tokio::task::block_in_place(|| command.output().unwrap());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
@@ -171,11 +173,27 @@ async fn the_kill_switch_is_thrown_from_the_terminal() {
         decided[0]["reason"].as_str().unwrap().contains("the network is down"),
         "{decided:?}"
     );
-    let (code, said, _) = run(&["resume"]);
-    assert_eq!(
-        (code, said.as_str()),
-        (Some(0), "resumed: all; what still fires is decided again\n")
+    assert_eq!(run(&["pause", "route:down"]).0, Some(0));
+    let (code, said, _) = run(&["pause", "--list"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(said.lines().count(), 3, "{said}");
+    assert!(
+        said.contains("the network is down") && said.contains("route:down"),
+        "{said}"
     );
+    let (_, said, _) = run(&["pause", "--list", "--output", "json"]);
+    let listed: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(listed, gateway.get("/api/v1/pause").await);
+    let (code, said, _) = run(&["resume"]);
+    assert_eq!(code, Some(0));
+    assert!(
+        said.contains("\nstill paused: route:down, by anonymous since "),
+        "{said}"
+    );
+    assert!(run(&["resume"]).1.starts_with("all was not paused\nstill paused: "));
+    let (_, said, _) = run(&["resume", "route:down"]);
+    assert_eq!(said, "resumed: route:down; what still fires is decided again\n");
+    assert_eq!(run(&["pause", "--list"]).1, "nothing is paused\n");
     let (code, _, said) = run(&["pause", "everything"]);
     assert_eq!(code, Some(2));
     assert!(said.contains("write all, route:NAME or target:NAME"), "{said}");
