@@ -12,7 +12,7 @@ use crate::domain::heartbeat::Pulse;
 use crate::domain::ids::{Fingerprint, JobId, NotificationId};
 use crate::domain::job::{Job, JobEvent, JobStatus, NewJob, Reason};
 use crate::domain::pause::{Breaker, Pause, Scope};
-use crate::domain::policy::{Delivery, Ledger, Restraints, decide};
+use crate::domain::policy::{Delivery, Heal, Ledger, Restraints, decide};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::Verification;
 use crate::store::read::{
@@ -38,6 +38,7 @@ pub(crate) struct State {
     pub(crate) inserted: Vec<NewJob>,
     pub(crate) pauses: Vec<Pause>,
     pub(crate) breakers: Vec<Breaker>,
+    pub(crate) heals: HashMap<(Fingerprint, String), Vec<Heal>>,
     pub(crate) posted_by: Vec<String>,
     pub(crate) changed_by: Vec<By>,
     pub(crate) filters: Vec<JobFilter>,
@@ -223,6 +224,7 @@ impl Store for FakeStore {
         let restraints = Restraints {
             pauses: state.pauses.clone(),
             breakers: state.breakers.clone(),
+            heals: state.heals.clone(),
             ..Restraints::default()
         };
         Ok(Ledger::new(HashMap::new(), restraints))

@@ -1,9 +1,15 @@
 //! What is explained, and what a reload says.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
+use crate::domain::ids::Fingerprint;
 use crate::domain::pause::{Breaker, Pause, Scope};
+use crate::domain::policy::Heal;
 use crate::domain::route::Mode;
+use crate::domain::rules::FlapRule;
+use crate::domain::span::Span;
 use crate::http::auth::Access;
 use crate::http::fake::{Gateway, now, route, tokens};
 use crate::remediations::ReloadError;
@@ -92,6 +98,35 @@ async fn pauses_and_breakers_are_shown_also_where_nothing_would_run() {
         ]
     );
     assert!(routes.iter().all(|route| route["argv"].is_null()));
+}
+
+#[actix_web::test]
+async fn of_an_alert_that_flaps_the_rung_is_shown_that_would_run() {
+    let mut flapping = route("first");
+    flapping.flap = Some(FlapRule {
+        times: 1,
+        within: Span::from_secs(3_600),
+    });
+    flapping.otherwise = vec!["recreate".to_owned()];
+    let access = Access {
+        tokens: tokens(),
+        ..Access::default()
+    };
+    let gateway = Gateway::with(access, vec![flapping.clone()]);
+    let key = (Fingerprint::parse("f1").unwrap(), "first".to_owned());
+    let heal = Heal {
+        at: now(),
+        playbook: flapping.playbook.unwrap(),
+    };
+    gateway.store.state().heals = HashMap::from([(key, vec![heal])]);
+    let body = body(&json!({ "alertname": "NginxDown" }), "firing");
+    let explained = gateway.post("/api/v1/explain", &body).await.json();
+    let route = &explained["items"][0]["routes"][0];
+    assert_eq!(
+        (&route["decision"], &route["playbook"]),
+        (&json!("queued"), &json!("recreate"))
+    );
+    assert!(route["reason"].as_str().unwrap().contains("flaps"), "{route}");
 }
 
 #[actix_web::test]
