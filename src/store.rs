@@ -10,6 +10,7 @@ use async_trait::async_trait;
 
 pub use brakes::{Brakes, HeldBack};
 
+use crate::domain::alert::Alert;
 use crate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use crate::domain::decision::Decision;
 use crate::domain::heartbeat::Pulse;
@@ -103,6 +104,13 @@ pub struct Ended {
     pub at: Timestamp,
 }
 
+/// An alert that was found resolved by asking, in that episode, as it fires again: from the time on at which it was found so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comeback {
+    pub episode: EpisodeId,
+    pub alert: Alert,
+}
+
 /// What a cancel did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Canceled {
@@ -178,6 +186,13 @@ pub trait Store: Brakes {
 
     /// Closes those of these episodes that are open, as a `resolved` does, because Alertmanager was asked.
     async fn end_episodes(&self, ended: Vec<Ended>, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The alerts whose last episode was closed since then because Alertmanager was asked, as if they fired again.
+    async fn asked_episodes(&self, since: Timestamp) -> Result<Vec<Comeback>, StoreError>;
+
+    /// Opens a new episode of an alert that fires again, and has the routes that made its jobs decide about it. Nothing
+    /// happens, and the answer is no, where the alert was heard of meanwhile.
+    async fn come_back(&self, comeback: Comeback, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Ends a verification whose query became true; nothing happens to a job that does not wait for one any more.
     async fn heal(&self, job: JobId, message: &str, now: Timestamp) -> Result<(), StoreError>;

@@ -2,6 +2,7 @@
 
 mod asking;
 mod before;
+mod comebacks;
 mod follow;
 mod guard;
 mod heartbeat;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use asking::Asking;
 pub use before::may_start;
+pub use comebacks::{look_for_comebacks, watch_for_comebacks};
 pub use heartbeat::{Expectations, Watch};
 pub use pool::{OnShutdown, Pool, Shutdown};
 pub use verify::Verifier;

@@ -15,8 +15,8 @@ use healgate::store::read::{
     Statistics, StatusCount,
 };
 use healgate::store::{
-    ActiveRun, Answer, Brakes, By, Canceled, Claim, Ended, HeartbeatMiss, HeldBack, Received, Store, StoreError,
-    Withdrawal,
+    ActiveRun, Answer, Brakes, By, Canceled, Claim, Comeback, Ended, HeartbeatMiss, HeldBack, Received, Store,
+    StoreError, Withdrawal,
 };
 
 /// Every alert is new to it.
@@ -113,6 +113,14 @@ impl Store for Unstored {
     }
 
     async fn end_episodes(&self, _: Vec<Ended>, _: Timestamp) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn asked_episodes(&self, _: Timestamp) -> Result<Vec<Comeback>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn come_back(&self, _: Comeback, _: Timestamp) -> Result<bool, StoreError> {
         nothing_stored()
     }
 

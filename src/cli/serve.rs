@@ -35,7 +35,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{By, Store};
 use crate::systemd::Systemd;
 use crate::telemetry::{self, Metrics};
-use crate::worker::{Expectations, OnShutdown, Pool, Shutdown, Tools, Verifier, Watch};
+use crate::worker::{Expectations, OnShutdown, Pool, Shutdown, Tools, Verifier, Watch, watch_for_comebacks};
 
 /// Threads that answer requests. Handlers wait for the writer and for reads, never for each other.
 const HTTP_THREADS: usize = 2;
@@ -193,6 +193,7 @@ impl Gateway {
             Arc::clone(&self.catalogue) as Arc<dyn Expectations>,
         );
         tokio::spawn(watch.run(self.ending.stopping.clone()));
+        tokio::spawn(watch_for_comebacks(self.tools.asking(), self.ending.stopping.clone()));
         let verifier = Verifier::new(self.tools.asking());
         let live = Arc::clone(&self.tools.live);
         let stopping = self.ending.stopping.clone();

@@ -20,6 +20,14 @@ macro_rules! uuid_id {
             pub const fn new(uuid: Uuid) -> Self {
                 Self(uuid)
             }
+
+            /// The name that this one would be if it had been made at that time: a UUIDv7 begins with its milliseconds.
+            pub fn moved_to(self, at: Timestamp) -> Self {
+                let mut bytes = *self.0.as_bytes();
+                let millis = u64::try_from(at.as_micros() / 1_000).unwrap_or(0).to_be_bytes();
+                bytes[..6].copy_from_slice(&millis[2..]);
+                Self(Uuid::from_bytes(bytes))
+            }
         }
 
         impl fmt::Display for $name {
@@ -67,14 +75,6 @@ impl JobId {
         let bytes = self.0.as_bytes();
         // The last bytes of a UUIDv7 are random.
         u32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]])
-    }
-
-    /// The name that this one would be if it had been made at that time: a UUIDv7 begins with its milliseconds.
-    pub fn moved_to(self, at: Timestamp) -> Self {
-        let mut bytes = *self.0.as_bytes();
-        let millis = u64::try_from(at.as_micros() / 1_000).unwrap_or(0).to_be_bytes();
-        bytes[..6].copy_from_slice(&millis[2..]);
-        Self(Uuid::from_bytes(bytes))
     }
 }
 

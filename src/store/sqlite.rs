@@ -9,6 +9,7 @@ mod brakes;
 mod breakers;
 mod change;
 mod claim;
+mod comebacks;
 mod finish;
 mod give_back;
 mod heartbeats;
@@ -54,7 +55,7 @@ use crate::store::read::{
 use crate::store::sqlite::rows::database;
 use crate::store::sqlite::writer::{Scope, Write, Writer};
 use crate::store::{
-    ActiveRun, Answer, By, Canceled, Claim, Ended, HeartbeatMiss, Received, Store, StoreError, Withdrawal,
+    ActiveRun, Answer, By, Canceled, Claim, Comeback, Ended, HeartbeatMiss, Received, Store, StoreError, Withdrawal,
 };
 
 const NEXT_DUE: &str = "
@@ -188,6 +189,14 @@ impl Store for SqliteStore {
 
     async fn end_episodes(&self, ended: Vec<Ended>, now: Timestamp) -> Result<(), StoreError> {
         self.writer.write(asked::EndEpisodes { ended, now }).await
+    }
+
+    async fn asked_episodes(&self, since: Timestamp) -> Result<Vec<Comeback>, StoreError> {
+        comebacks::asked_episodes(&self.readers, since).await
+    }
+
+    async fn come_back(&self, comeback: Comeback, now: Timestamp) -> Result<bool, StoreError> {
+        self.writer.write(comebacks::ComeBack { comeback, now }).await
     }
 
     async fn heal(&self, job: JobId, message: &str, now: Timestamp) -> Result<(), StoreError> {

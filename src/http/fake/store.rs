@@ -20,8 +20,8 @@ use crate::store::read::{
     Statistics, StatusCount,
 };
 use crate::store::{
-    ActiveRun, Answer, Brakes, By, Canceled, Claim, Ended, HeartbeatMiss, HeldBack, Received, Store, StoreError,
-    Withdrawal,
+    ActiveRun, Answer, Brakes, By, Canceled, Claim, Comeback, Ended, HeartbeatMiss, HeldBack, Received, Store,
+    StoreError, Withdrawal,
 };
 
 #[derive(Default)]
@@ -301,6 +301,14 @@ impl Store for FakeStore {
     }
 
     async fn end_episodes(&self, _: Vec<Ended>, _: Timestamp) -> Result<(), StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn asked_episodes(&self, _: Timestamp) -> Result<Vec<Comeback>, StoreError> {
+        not_in_the_fake()
+    }
+
+    async fn come_back(&self, _: Comeback, _: Timestamp) -> Result<bool, StoreError> {
         not_in_the_fake()
     }
 

@@ -27,7 +27,7 @@ const END_WITHDRAWN: &str = "
 const END_EPISODES: &str = "
     -- end_episodes
     UPDATE episodes
-    SET    closed_at = ?2, ended_at = MAX(episodes.starts_at, closed.value ->> 'ended_at')
+    SET    closed_at = ?2, asked = 1, ended_at = MAX(episodes.starts_at, closed.value ->> 'ended_at')
     FROM   json_each(?1) AS closed
     WHERE  episodes.id = closed.value ->> 'id' AND episodes.closed_at IS NULL
     RETURNING episodes.id, episodes.ended_at";

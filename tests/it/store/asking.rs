@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use healgate::domain::alert::{Alert, AlertStatus, Labels, fingerprint};
 use healgate::domain::attempt::Outcome;
 use healgate::domain::checks::{Checks, OnError, Precondition};
+use healgate::domain::decision::DecisionKind;
 use healgate::domain::ids::JobId;
 use healgate::domain::job::{JobStatus, Reason};
 use healgate::domain::promql::Answer;
@@ -15,7 +16,7 @@ use healgate::domain::standing::{Look, Process, Sighting};
 use healgate::domain::timestamp::Timestamp;
 use healgate::peers::{Alertmanagers, NewSilence, PeerError, Peers, Prometheus, Silence};
 use healgate::store::Claim;
-use healgate::worker::{Asking, Verifier, may_start};
+use healgate::worker::{Asking, Verifier, look_for_comebacks, may_start};
 
 use super::world::{Report, World, firing, first, verified};
 
@@ -485,4 +486,35 @@ async fn a_query_decides_and_that_it_cannot_be_asked_is_told_once() {
     );
     assert_eq!(story.alertmanager.asked.lock().unwrap().len(), 0);
     assert_eq!(verifier.round().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_alert_that_fires_again_before_alertmanager_says_a_word_is_worked_on_again() {
+    let story = Story::with_looks(Vec::new()).await;
+    let world = &story.world;
+    let (gone, fires) = (look(world, &[], &[]), look(world, &["web1"], &[]));
+    *story.alertmanager.looks.lock().unwrap() = [gone.clone(), gone.clone(), gone, fires].into();
+    let healed = story.verifying("web1", &Checks::default()).await;
+    let mut verifier = Verifier::new(story.asking());
+    for _ in 0..2 {
+        verifier.round().await.unwrap();
+        world.pass(3);
+    }
+    assert_eq!(world.state(healed).await, (JobStatus::Succeeded, Some(Reason::Healed)));
+    look_for_comebacks(&story.asking()).await.unwrap();
+    assert_eq!(world.decide_due().await, [], "it is still gone");
+    world.pass(30);
+    look_for_comebacks(&story.asking()).await.unwrap();
+    let decided = world.decide_due().await;
+    assert_eq!((decided.len(), decided[0].kind), (1, DecisionKind::Queued));
+    assert_ne!(decided[0].job, Some(healed));
+    look_for_comebacks(&story.asking()).await.unwrap();
+    assert_eq!(world.decide_due().await, [], "once");
+    // When Alertmanager gets round to reporting it, it is the same episode.
+    let report = known(world, "web1", &Checks::default());
+    let reported = world.post(vec![report]).await;
+    assert_eq!(
+        (reported[0].kind, reported[0].job),
+        (DecisionKind::Attached, decided[0].job)
+    );
 }
