@@ -115,7 +115,9 @@ impl Write for Accept {
 /// Makes the jobs of a verdict, and keeps what it holds back.
 async fn carry_out(scope: &mut Scope<'_>, delivery: &Delivery, verdict: &Verdict) -> Result<(), StoreError> {
     if !verdict.superseded.is_empty() {
-        execute(scope, SUPERSEDE_JOBS, ids(&verdict.superseded)?).await?;
+        scope
+            .execute(sqlx::query(SUPERSEDE_JOBS).bind(ids(&verdict.superseded)?))
+            .await?;
     }
     insert_jobs(scope, &verdict.jobs).await?;
     breakers::begin_trials(scope, &verdict.trials).await?;
@@ -325,15 +327,6 @@ fn are_distinct(delivery: &Delivery) -> bool {
     let mut seen = HashSet::with_capacity(delivery.intakes.len());
     let mut alerts = delivery.intakes.iter().map(|intake| &intake.alert.fingerprint);
     alerts.all(|fingerprint| seen.insert(fingerprint))
-}
-
-async fn execute(scope: &mut Scope<'_>, statement: &'static str, rows: String) -> Result<(), StoreError> {
-    sqlx::query(statement)
-        .bind(rows)
-        .execute(&mut *scope.connection)
-        .await
-        .map_err(database)?;
-    Ok(())
 }
 
 async fn timed(scope: &mut Scope<'_>, statement: &'static str, rows: &str, now: i64) -> Result<(), StoreError> {

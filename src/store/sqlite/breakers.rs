@@ -129,7 +129,7 @@ async fn conclude_trials(
                 tell_opened(scope, row, (&of, &reason), now).await?;
             }
             Trial::CameToNothing => {
-                execute(scope, sqlx::query(FORGET_TRIAL).bind(of.to_string())).await?;
+                scope.execute(sqlx::query(FORGET_TRIAL).bind(of.to_string())).await?;
                 held::wake(scope, DecisionKind::Tripped, now).await?;
                 scope.moved();
             }
@@ -229,7 +229,7 @@ async fn open(
         .bind(now.as_micros())
         .bind(until.map(Timestamp::as_micros))
         .bind(pause.map(|pause| integer(pause.duration().as_secs())));
-    execute(scope, statement).await?;
+    scope.execute(statement).await?;
     // What waits for a job that tried must learn the new time.
     held::wake(scope, DecisionKind::Tripped, now).await?;
     scope.moved();
@@ -252,7 +252,9 @@ async fn close(scope: &mut Scope<'_>, of: &Breakable, now: Timestamp) -> Result<
 /// These jobs try these half-open breakers.
 pub(super) async fn begin_trials(scope: &mut Scope<'_>, trials: &[(Breakable, JobId)]) -> Result<(), StoreError> {
     for (of, job) in trials {
-        execute(scope, sqlx::query(TRY).bind(of.to_string()).bind(job.to_string())).await?;
+        scope
+            .execute(sqlx::query(TRY).bind(of.to_string()).bind(job.to_string()))
+            .await?;
     }
     Ok(())
 }
@@ -268,14 +270,7 @@ pub(super) async fn try_with_claimed(
         .bind(job.to_string())
         .bind(now.as_micros())
         .bind(route.unwrap_or_default());
-    execute(scope, statement).await
-}
-
-type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
-
-async fn execute(scope: &mut Scope<'_>, statement: Statement<'_>) -> Result<(), StoreError> {
-    statement.execute(&mut *scope.connection).await.map_err(database)?;
-    Ok(())
+    scope.execute(statement).await.map(drop)
 }
 
 /// A person opens a breaker.

@@ -142,7 +142,7 @@ pub(super) async fn free(scope: &mut Scope<'_>, freed: &[(EpisodeId, String)]) -
         .iter()
         .map(|(episode, route)| serde_json::json!({ "episode": episode, "route": route }))
         .collect();
-    run(scope, sqlx::query(FREE).bind(to_json(&rows)?)).await
+    scope.execute(sqlx::query(FREE).bind(to_json(&rows)?)).await.map(drop)
 }
 
 /// The same for what was to be decided again and is not held back anew.
@@ -151,12 +151,15 @@ pub(super) async fn free_due(scope: &mut Scope<'_>, held: &HeldBack, now: Timest
         .bind(held.episode.to_string())
         .bind(&held.route)
         .bind(now.as_micros());
-    run(scope, statement).await
+    scope.execute(statement).await.map(drop)
 }
 
 /// The same for the rung that was to follow that job.
 pub(super) async fn free_rung(scope: &mut Scope<'_>, follows: JobId) -> Result<(), StoreError> {
-    run(scope, sqlx::query(FREE_RUNG).bind(follows.to_string())).await
+    scope
+        .execute(sqlx::query(FREE_RUNG).bind(follows.to_string()))
+        .await
+        .map(drop)
 }
 
 /// Whether a rung is held back that is to follow that job.
@@ -170,16 +173,16 @@ pub(super) async fn holds_rung(scope: &mut Scope<'_>, follows: JobId) -> Result<
 
 /// The same for all of these episodes, which are over.
 pub(super) async fn free_episodes(scope: &mut Scope<'_>, closed: &[EpisodeId]) -> Result<(), StoreError> {
-    run(scope, sqlx::query(FREE_EPISODES).bind(to_json(closed)?)).await
+    scope
+        .execute(sqlx::query(FREE_EPISODES).bind(to_json(closed)?))
+        .await
+        .map(drop)
 }
 
 /// The cause of that decision has ended: all that it holds back is decided again.
 pub(super) async fn wake(scope: &mut Scope<'_>, kind: DecisionKind, now: Timestamp) -> Result<(), StoreError> {
-    run(
-        scope,
-        sqlx::query(WAKE_DECISION).bind(kind.as_str()).bind(now.as_micros()),
-    )
-    .await?;
+    let statement = sqlx::query(WAKE_DECISION).bind(kind.as_str()).bind(now.as_micros());
+    scope.execute(statement).await?;
     scope.held_back();
     Ok(())
 }
@@ -194,13 +197,6 @@ pub(super) async fn wake_places(scope: &mut Scope<'_>, jobs: &[JobId], now: Time
     Ok(())
 }
 
-type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
-
-async fn run(scope: &mut Scope<'_>, statement: Statement<'_>) -> Result<(), StoreError> {
-    statement.execute(&mut *scope.connection).await.map_err(database)?;
-    Ok(())
-}
-
 /// Has what a rule of the catalogue holds back decided again.
 pub(super) struct Reconsider(pub(super) Timestamp);
 
@@ -209,7 +205,7 @@ impl Write for Reconsider {
     type Output = ();
 
     async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
-        run(scope, sqlx::query(RECONSIDER).bind(self.0.as_micros())).await?;
+        scope.execute(sqlx::query(RECONSIDER).bind(self.0.as_micros())).await?;
         scope.held_back();
         Ok(())
     }

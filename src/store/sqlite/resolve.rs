@@ -2,8 +2,7 @@
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use sqlx::Sqlite;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::sqlite::SqliteRow;
 
 use crate::domain::ids::{EpisodeId, JobId, Target};
 use crate::domain::job::{JobStatus, Reason};
@@ -15,7 +14,7 @@ use crate::store::sqlite::outbox::tell_end;
 use crate::store::sqlite::rows::{
     between, database, get, ids, parsed, target, time_option, to_json, word, word_option,
 };
-use crate::store::sqlite::writer::{Scope, Write};
+use crate::store::sqlite::writer::{Scope, Statement, Write};
 use crate::store::sqlite::{blocked, breakers, held, ladder};
 
 const WITHDRAW_WAITING: &str = "
@@ -177,8 +176,6 @@ pub(super) async fn resolve_jobs(
     )
     .await
 }
-
-type Statement<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
 /// The jobs that a statement changed.
 async fn jobs_of(scope: &mut Scope<'_>, statement: Statement<'_>) -> Result<Vec<JobId>, StoreError> {

@@ -11,7 +11,9 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use sqlx::SqliteConnection;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Sqlite, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -41,7 +43,16 @@ pub(super) struct Scope<'a> {
     committed: &'a mut Committed,
 }
 
+/// A statement with what it is bound to.
+pub(super) type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
+
 impl Scope<'_> {
+    /// Runs a statement that answers with no rows. How many rows it changed.
+    pub(super) async fn execute(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
+        let done = statement.execute(&mut *self.connection).await.map_err(database)?;
+        Ok(done.rows_affected())
+    }
+
     /// Notes that followers of that job have something new to read.
     pub(super) fn grew(&mut self, job: JobId) {
         self.committed.touched.push(job);
