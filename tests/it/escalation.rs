@@ -2,10 +2,9 @@
 //! next rung that heals, and people who are told of both.
 #![expect(clippy::disallowed_methods, reason = "starts the nginx that is installed")]
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use tokio::process::Command;
 
 use crate::runs::cores;
 use crate::support::folder::Folder;
@@ -80,11 +79,20 @@ fn folder(settings: &str) -> (Folder, String) {
     (folder, address)
 }
 
-async fn nginx(folder: &Folder, arguments: &[&str]) {
+fn nginx(folder: &Folder, arguments: &[&str]) -> bool {
     let mut command = Command::new("nginx");
     command.arg("-c").arg(folder.path("nginx.conf")).args(arguments);
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().await;
-    assert!(status.unwrap().success(), "nginx {arguments:?}");
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.unwrap().success()
+}
+
+/// Stops the nginx of that folder at the end of the test, however that comes: whoever started it last.
+struct Stopped<'a>(&'a Folder);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        nginx(self.0, &["-s", "stop"]);
+    }
 }
 
 /// The route's jobs, the first one first, once there are so many and the last has ended.
@@ -115,11 +123,12 @@ async fn what_heals_nothing_is_followed_by_what_heals_and_people_hear_of_both() 
     ));
     let listening = folder.read("healgate.yml").replace("127.0.0.1:0", &webhook.to_string());
     folder.write("healgate.yml", &listening);
-    nginx(&folder, &[]).await;
+    let _stopped = Stopped(&folder);
+    assert!(nginx(&folder, &[]));
     let gateway = Gateway::start(&folder).await;
     let _prometheus = Prometheus::watching(&folder, &address, alertmanager.url()).await;
 
-    nginx(&folder, &["-s", "stop"]).await;
+    assert!(nginx(&folder, &["-s", "stop"]));
     let jobs = until_ended(&gateway, 2).await;
     let told = |job: &Value| {
         let text = |key: &str| job[key].as_str().unwrap_or_default().to_owned();
@@ -145,5 +154,4 @@ async fn what_heals_nothing_is_followed_by_what_heals_and_people_hear_of_both() 
         mails[0].text.contains("reload") && mails[1].text.contains("start"),
         "{mails:#?}"
     );
-    nginx(&folder, &["-s", "stop"]).await;
 }
