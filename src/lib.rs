@@ -11,6 +11,7 @@ pub mod http;
 pub mod ingest;
 pub mod live;
 pub mod notify;
+mod outbound;
 pub mod peers;
 pub mod remediations;
 pub mod shutdown;

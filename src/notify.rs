@@ -2,15 +2,17 @@
 //! tell of what, and never makes a job wait.
 
 mod advice;
+mod backstory;
 mod courier;
 mod email;
 mod http;
 mod letter;
+mod links;
 mod pace;
 mod post;
-mod secret;
 mod sender;
 mod slack;
+mod smtp;
 mod tail;
 mod template;
 mod text;

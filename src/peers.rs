@@ -2,6 +2,7 @@
 
 mod alertmanager;
 mod client;
+mod members;
 mod prometheus;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ pub use prometheus::PrometheusServer;
 
 use crate::config::Peer;
 use crate::domain::alert::{Alert, Labels};
-use crate::domain::ids::JobId;
+use crate::domain::attempt::AttemptKey;
 use crate::domain::promql::Answer;
 use crate::domain::standing::Look;
 use crate::domain::timestamp::Timestamp;
@@ -21,9 +22,12 @@ use crate::domain::timestamp::Timestamp;
 /// Why somebody could not be asked, as a sentence that names them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PeerError {
-    /// No connection, no answer in time, or no credentials to ask with.
+    /// No connection, or no credentials to ask with.
     #[error("{peer} does not answer: {why}")]
     Unanswered { peer: String, why: String },
+    /// No answer in time.
+    #[error("{peer} does not answer: {why}")]
+    TimedOut { peer: String, why: String },
     /// It answered with an error.
     #[error("{peer} answers {status}: {said}")]
     Refused { peer: String, status: u16, said: String },
@@ -44,8 +48,8 @@ pub struct Silence {
 /// A silence to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSilence {
-    /// Named in the comment: it owns the silence.
-    pub job: JobId,
+    /// Named in the comment: it owns the silence. A later claim of the job has one of its own.
+    pub claim: AttemptKey,
     /// The alert's, all of them.
     pub labels: Labels,
     pub starts_at: Timestamp,
@@ -69,8 +73,8 @@ pub trait Alertmanagers: Send + Sync {
     /// Makes a silence; answers with its id.
     async fn create_silence(&self, silence: &NewSilence) -> Result<String, PeerError>;
 
-    /// Ends the silences that a job owns, and answers how many those were.
-    async fn end_silences(&self, job: JobId, labels: &Labels) -> Result<usize, PeerError>;
+    /// Ends the silences that a claim owns, and answers how many those were.
+    async fn end_silences(&self, claim: AttemptKey, labels: &Labels) -> Result<usize, PeerError>;
 }
 
 /// A Prometheus, or what speaks its API.

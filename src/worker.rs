@@ -25,7 +25,7 @@ pub use before::may_start;
 pub use comebacks::{look_for_comebacks, watch_for_comebacks};
 pub use heartbeat::{Expectations, Watch};
 pub use pool::{OnShutdown, Pool, Shutdown};
-pub use verify::Verifier;
+pub use verify::{Verifier, verify};
 
 use crate::ansible::Ansible;
 use crate::clock::Clock;

@@ -35,7 +35,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{By, Store};
 use crate::systemd::Systemd;
 use crate::telemetry::{self, Metrics};
-use crate::worker::{Expectations, OnShutdown, Pool, Shutdown, Tools, Verifier, Watch, watch_for_comebacks};
+use crate::worker::{Expectations, OnShutdown, Pool, Shutdown, Tools, Watch, verify, watch_for_comebacks};
 
 /// Threads that answer requests. Handlers wait for the writer and for reads, never for each other.
 const HTTP_THREADS: usize = 2;
@@ -194,9 +194,11 @@ impl Gateway {
         );
         tokio::spawn(watch.run(self.ending.stopping.clone()));
         tokio::spawn(watch_for_comebacks(self.tools.asking(), self.ending.stopping.clone()));
-        let verifier = Verifier::new(self.tools.asking());
-        let live = Arc::clone(&self.tools.live);
-        let stopping = self.ending.stopping.clone();
+        let verifying = verify(
+            self.tools.asking(),
+            Arc::clone(&self.tools.live),
+            self.ending.stopping.clone(),
+        );
         let pool = Pool::recover(self.tools, self.settings.worker.slots, shutdown)
             .await
             .map_err(failed("take up the runs of an earlier process"))?;
@@ -206,7 +208,7 @@ impl Gateway {
         ));
         systemd.ready();
         let again = tokio::spawn(again.run());
-        tokio::spawn(verifier.run(live, stopping));
+        tokio::spawn(verifying);
         // After what an earlier process left: that is more urgent, and both take the machine's time.
         self.catalogue.warm_up();
         let post = Post::start(&self.post, senders(&self.settings));

@@ -112,6 +112,8 @@ pub enum About {
 pub enum Sending {
     /// The other side has taken it.
     Sent,
+    /// It has, but not for everybody; for whom not, and why.
+    SentInPart { left_out: String },
     /// It has not, for that reason; it is tried again at that time, or not at all.
     Failed { error: String, again_at: Option<Timestamp> },
 }
@@ -136,9 +138,11 @@ mod tests {
             .map(|reason| {
                 let status = match reason {
                     Reason::Healed | Reason::Unverified => JobStatus::Succeeded,
-                    Reason::Canceled | Reason::Rejected | Reason::Expired | Reason::ResolvedMeanwhile => {
-                        JobStatus::Canceled
-                    }
+                    Reason::Silenced
+                    | Reason::Canceled
+                    | Reason::Rejected
+                    | Reason::Expired
+                    | Reason::ResolvedMeanwhile => JobStatus::Canceled,
                     _ => JobStatus::Failed,
                 };
                 format!("{} {}: {}", status.as_str(), reason.as_str(), told(status, *reason))
@@ -156,7 +160,7 @@ mod tests {
         failed timed_out: failed
         failed lost: lost, failed
         failed precondition_failed: failed
-        failed silenced: failed
+        canceled silenced: -
         canceled canceled: -
         canceled rejected: -
         canceled expired: -

@@ -1,15 +1,20 @@
 //! Sends what waits for one notifier, one message after the other. The rows of the outbox are the truth: a message counts
 //! as sent once that is stored, so after a crash it may be sent once more, and it is never forgotten.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+
+use futures_util::FutureExt;
 
 use crate::clock::Clock;
 use crate::domain::notify::{About, Message, Sending};
 use crate::domain::timestamp::Timestamp;
 use crate::live::Live;
+use crate::notify::backstory::Backstory;
 use crate::notify::letter::{Desk, Letter};
+use crate::notify::links::Links;
 use crate::notify::pace::{Window, wait_after};
-use crate::notify::sender::{Sender, Unsent};
+use crate::notify::sender::{Sender, Taken, Unsent};
 use crate::notify::tail;
 use crate::store::outbox::Outbox;
 use crate::store::{Store, StoreError};
@@ -86,9 +91,8 @@ impl Courier {
         if let Some(at) = self.window.full_until(now) {
             return Ok(Next::At(at));
         }
-        let letter = self.letter(&message).await?;
         self.window.sends(now);
-        let sending = self.try_once(&message, letter).await;
+        let sending = self.try_once(&message).await;
         let stored = store(&self.tools, &message, sending.clone()).await;
         if stored.is_err() {
             self.unstored = Some((message, sending));
@@ -96,9 +100,21 @@ impl Courier {
         stored.map(|()| Next::Now)
     }
 
+    /// A letter that cannot be written is one that could not be sent: it must not keep the others waiting for ever.
+    async fn try_once(&self, message: &Message) -> Sending {
+        let writing = AssertUnwindSafe(self.letter(message)).catch_unwind();
+        let sent = match writing.await {
+            Ok(Ok(letter)) => self.sender.try_once(letter, self.tools.clock.now()).await,
+            Ok(Err(error)) => Err(Unsent::new(format!("failed to read what it is about: {error}"))),
+            Err(_) => Err(Unsent::by_mistake()),
+        };
+        self.settle(message, sent)
+    }
+
     async fn letter(&self, message: &Message) -> Result<Letter, StoreError> {
         let desk = Desk {
-            external_url: &self.tools.external_url,
+            message,
+            links: Links::new(&self.tools.external_url),
             now: self.tools.clock.now(),
         };
         match &message.about {
@@ -109,22 +125,33 @@ impl Courier {
                     what: "job",
                     id: id.to_string(),
                 })?;
-                let log_tail = tail::read(store, &job).await?;
-                Ok(Letter::about_job(id.to_string(), message.event, job, log_tail, desk))
+                let (backstory, log_tail) = (Backstory::of(store, &job).await, tail::of(store, &job).await);
+                Ok(Letter::about_job(job, &backstory, log_tail, desk))
             }
-            About::Gateway { title, text } => {
-                let id = format!("{}-{}", message.id.0, message.created_at.as_micros());
-                Ok(Letter::announcing(id, message.event, (title, text), desk))
-            }
+            About::Gateway { title, text } => Ok(Letter::announcing((title, text), desk)),
         }
     }
 
-    async fn try_once(&self, message: &Message, letter: Letter) -> Sending {
+    /// What a try comes to, also in the log and the metrics.
+    fn settle(&self, message: &Message, sent: Result<Taken, Unsent>) -> Sending {
         let (name, event) = (self.name(), message.event.as_str());
-        let (sending, result) = match self.sender.send(letter, self.tools.clock.now()).await {
-            Ok(answer) => {
-                tracing::info!(notifier = name, event, answer, "notified");
+        let (sending, result) = match sent {
+            Ok(Taken { said, left_out: None }) => {
+                tracing::info!(notifier = name, event, answer = said, "notified");
                 (Sending::Sent, "sent")
+            }
+            Ok(Taken {
+                said,
+                left_out: Some(left_out),
+            }) => {
+                tracing::warn!(
+                    notifier = name,
+                    event,
+                    answer = said,
+                    left_out,
+                    "notified, but not everybody"
+                );
+                (Sending::SentInPart { left_out }, "sent")
             }
             Err(Unsent { why: error, wait }) => {
                 let tries = message.tries.saturating_add(1);

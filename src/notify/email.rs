@@ -1,31 +1,32 @@
 //! E-mail over SMTP. What must be secret is said on encrypted connections only; the settings hold that.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use crate::config::{Email, Encryption};
 use crate::domain::timestamp::Timestamp;
 use crate::notify::letter::Letter;
-use crate::notify::secret;
-use crate::notify::sender::Unsent;
+use crate::notify::sender::{Taken, Unsent};
+use crate::notify::smtp::{Layer, Server};
 use crate::notify::template::{Markup, render};
+use crate::outbound::{read_certificates, secret};
 use crate::tls;
 
-/// How long the server may take for each of its answers.
-const TIMEOUT: Duration = Duration::from_secs(15);
+/// So many tries wait for those whom a server refuses for now; that is eight minutes, and greylisting takes five. Then
+/// the others get the mail without them.
+const WAITING_TRIES: u32 = 9;
 
 /// A message with the way to its server.
-#[derive(Debug)]
 pub(super) struct Mail {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    server: Server,
     message: Message,
+    waits: bool,
 }
 
 impl Mail {
@@ -37,45 +38,46 @@ impl Mail {
         (hostname, now): (&str, Timestamp),
     ) -> Result<Self, Unsent> {
         Ok(Self {
-            transport: transport(email, hostname)?,
+            server: server(email, hostname)?,
             message: message(email, own, letter, (hostname, now))?,
+            waits: letter.tries < WAITING_TRIES,
         })
     }
 
     /// Answers with what the server said.
-    pub(super) async fn send(self) -> Result<String, Unsent> {
-        let Self { transport, message } = self;
-        let response = transport.send(message).await.map_err(Unsent::new)?;
-        let said: Vec<&str> = response.message().collect();
-        Ok(format!("answered {}: {}", response.code(), said.join(" ")))
+    pub(super) async fn send(self) -> Result<Taken, Unsent> {
+        let Self { server, message, waits } = self;
+        server.send(message.envelope(), &message.formatted(), waits).await
     }
 }
 
-fn transport(email: &Email, hostname: &str) -> Result<AsyncSmtpTransport<Tokio1Executor>, Unsent> {
-    let encryption = match email.encryption {
-        Encryption::StartTls => Tls::Required(parameters(email)?),
-        Encryption::Tls => Tls::Wrapper(parameters(email)?),
-        Encryption::None => Tls::None,
+fn server(email: &Email, hostname: &str) -> Result<Server, Unsent> {
+    let layer = match email.encryption {
+        Encryption::StartTls => Layer::StartTls(parameters(email)?),
+        Encryption::Tls => Layer::Tls(parameters(email)?),
+        Encryption::None => Layer::None,
     };
-    let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&email.host)
-        .port(email.port)
-        .tls(encryption)
-        .hello_name(client_id(hostname))
-        .timeout(Some(TIMEOUT));
-    if let Some(login) = &email.login {
+    let login = email.login.as_ref().map(|login| {
         let password = secret::read(&login.password, "the password").map_err(Unsent::new)?;
-        builder = builder.credentials(Credentials::new(login.username.clone(), password));
-    }
-    Ok(builder.build())
+        Ok(Credentials::new(login.username.clone(), password))
+    });
+    Ok(Server {
+        host: email.host.clone(),
+        port: email.port,
+        layer,
+        hello: client_id(hostname),
+        login: login.transpose()?,
+    })
 }
 
 fn parameters(email: &Email) -> Result<TlsParameters, Unsent> {
     tls::use_ring();
     let mut builder = TlsParameters::builder(email.host.clone());
     if let Some(path) = &email.ca_file {
-        let unreadable = |error: &dyn std::error::Error| Unsent::new(format!("cannot use {}: {error}", path.display()));
-        let pem = std::fs::read(path).map_err(|error| unreadable(&error))?;
-        builder = builder.add_root_certificate(Certificate::from_pem(&pem).map_err(|error| unreadable(&error))?);
+        let pem = read_certificates(path).map_err(Unsent::new)?;
+        let certificate = Certificate::from_pem(&pem)
+            .map_err(|error| Unsent::new(format!("cannot use {}: {error}", path.display())))?;
+        builder = builder.add_root_certificate(certificate);
     }
     builder.build().map_err(Unsent::new)
 }
@@ -104,7 +106,7 @@ fn message(
     let builder = Message::builder()
         .from(email.from.clone())
         .date(SystemTime::UNIX_EPOCH + now.since(Timestamp::from_micros(0)))
-        .message_id(Some(format!("<{}.{}@{hostname}>", letter.id, letter.event)))
+        .message_id(Some(format!("<{}@{hostname}>", letter.name())))
         .subject(format!("[healgate] {}", letter.title))
         .raw_header(header("Auto-Submitted", "auto-generated"))
         .raw_header(header("X-Healgate-Event", letter.event))
@@ -162,9 +164,11 @@ mod tests {
         To: Ops <ops@example.org>, ada@example.org
         Content-Transfer-Encoding: 7bit
 
+        a test of the notifier ops
+
         This is a test. If you can read it, messages of this gateway reach you.
 
-        More: http://h/
+        More: http://h/api/v1/jobs
         ");
     }
 
@@ -193,7 +197,7 @@ mod tests {
             }),
             ..email()
         };
-        let error = transport(&email, "gate1").unwrap_err();
+        let error = server(&email, "gate1").unwrap_err();
         assert_eq!(
             error.to_string(),
             "cannot read the password from /no/such/password: No such file or directory (os error 2)"
@@ -210,12 +214,12 @@ mod tests {
             ..email()
         };
         assert!(
-            transport(&email, "gate1")
+            server(&email, "gate1")
                 .unwrap_err()
                 .to_string()
-                .starts_with("cannot use ")
+                .starts_with("cannot read ")
         );
         std::fs::write(&path, "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n").unwrap();
-        assert!(transport(&email, "gate1").is_err());
+        assert!(server(&email, "gate1").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! One notifier, ready to send: whichever way it goes, a letter is taken or it is not, within a limit of time.
+//! One notifier, ready to send: whichever way it goes, a letter is taken or it is not, within limits of time.
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -15,8 +15,11 @@ use crate::notify::letter::Letter;
 use crate::notify::text::line;
 use crate::notify::{slack, webhook};
 
-/// How long one try may take.
+/// How long the other side may take for the status of its answer.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long reading secrets, templates and certificates may take: they may be on disks that do not answer.
+const PREPARING: Duration = Duration::from_secs(20);
 
 /// How much of what the other side says is kept.
 const ANSWER_CHARS: usize = 300;
@@ -36,6 +39,37 @@ impl Unsent {
         Self {
             why: line(&why.to_string(), ANSWER_CHARS),
             wait: None,
+        }
+    }
+
+    pub(super) fn by_mistake() -> Self {
+        Self::new("a mistake in the program kept it from being sent")
+    }
+}
+
+/// What became of a letter that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// What the other side said.
+    pub(super) said: String,
+    /// Who did not get it, and why.
+    pub(super) left_out: Option<String>,
+}
+
+impl Taken {
+    pub(super) fn by_all(said: &str) -> Self {
+        Self {
+            said: line(said, ANSWER_CHARS),
+            left_out: None,
+        }
+    }
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.left_out {
+            None => write!(f, "{}", self.said),
+            Some(left_out) => write!(f, "{}; but not by {left_out}", self.said),
         }
     }
 }
@@ -71,7 +105,7 @@ impl Sender {
         }
     }
 
-    /// The same, with another limit of time for one try.
+    /// The same, with another limit of time for one answer.
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
@@ -83,25 +117,33 @@ impl Sender {
 
     /// Sends the letter once. Answers with what the other side said.
     pub async fn send(&self, letter: Letter, now: Timestamp) -> Result<String, Unsent> {
-        // Other people's libraries on other people's texts: their mistakes must not end who calls them.
-        let sending = AssertUnwindSafe(self.pass_on(letter, now)).catch_unwind();
-        match tokio::time::timeout(self.patience, sending).await {
-            Ok(Ok(Ok(answer))) => Ok(line(&answer, ANSWER_CHARS)),
-            Ok(Ok(Err(unsent))) => Err(unsent),
-            Ok(Err(_)) => Err(Unsent::new("a mistake in the program kept it from being sent")),
-            Err(_) => Err(Unsent::new(format!("no answer within {:?}", self.patience))),
-        }
+        self.try_once(letter, now).await.map(|taken| taken.to_string())
     }
 
-    async fn pass_on(&self, letter: Letter, now: Timestamp) -> Result<String, Unsent> {
+    pub(super) async fn try_once(&self, letter: Letter, now: Timestamp) -> Result<Taken, Unsent> {
+        // Other people's libraries on other people's texts: their mistakes must not end who calls them.
+        let sending = AssertUnwindSafe(self.pass_on(letter, now)).catch_unwind();
+        sending.await.unwrap_or_else(|_| Err(Unsent::by_mistake()))
+    }
+
+    async fn pass_on(&self, letter: Letter, now: Timestamp) -> Result<Taken, Unsent> {
         let (notifier, hostname) = (Arc::clone(&self.notifier), Arc::clone(&self.hostname));
-        // Files may be on disks that do not answer.
-        let prepared = tokio::task::spawn_blocking(move || prepare(&notifier, &hostname, &letter, now));
-        match prepared.await.map_err(Unsent::new)?? {
-            Prepared::Post(request) => self.http.post(request).await,
+        let preparing = tokio::task::spawn_blocking(move || prepare(&notifier, &hostname, &letter, now));
+        let prepared = within(PREPARING, async { preparing.await.map_err(Unsent::new)? });
+        match prepared.await? {
+            Prepared::Post(request) => {
+                let said = self.http.post(request, self.patience).await?;
+                Ok(Taken::by_all(&said))
+            }
             Prepared::Mail(mail) => mail.send().await,
         }
     }
+}
+
+/// What comes of it within the limit.
+pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Unsent>>) -> Result<T, Unsent> {
+    let ended = tokio::time::timeout(limit, work).await;
+    ended.unwrap_or_else(|_| Err(Unsent::new(format!("no answer within {limit:?}"))))
 }
 
 fn prepare(notifier: &Notifier, hostname: &str, letter: &Letter, now: Timestamp) -> Result<Prepared, Unsent> {

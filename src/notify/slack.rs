@@ -9,9 +9,9 @@ use serde::Serialize;
 use crate::config::Slack;
 use crate::notify::http::Request;
 use crate::notify::letter::Letter;
-use crate::notify::secret;
 use crate::notify::sender::Unsent;
 use crate::notify::template::{Markup, render};
+use crate::outbound::secret;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -62,7 +62,7 @@ mod tests {
         insta::assert_json_snapshot!(body, @r##"
         {
           "channel": "#ops",
-          "text": "*a test of the notifier a&lt;b*\nThis is a test. If you can read it, messages of this gateway reach you.\n<http://h/|More>",
+          "text": "*a test of the notifier a&lt;b*\nThis is a test. If you can read it, messages of this gateway reach you.\n<http://h/api/v1/jobs|More>",
           "mrkdwn": true,
           "unfurl_links": false,
           "unfurl_media": false

@@ -1,6 +1,7 @@
 //! The last lines of a job's log, as people can read them. What had to be masked was masked before it was stored.
 
-use crate::domain::job::Job;
+use crate::domain::attempt::Attempt;
+use crate::domain::job::{Job, Reason};
 use crate::notify::text::{cut, is_plain};
 use crate::store::{Store, StoreError};
 
@@ -11,11 +12,21 @@ const BYTES: u64 = 16 << 10;
 const LINES: usize = 20;
 const LINE_CHARS: usize = 300;
 
-/// The end of the log of the job's last attempt; empty where there is none.
-pub(super) async fn read(store: &dyn Store, job: &Job) -> Result<String, StoreError> {
-    let Some(attempt) = job.attempts.last() else {
-        return Ok(String::new());
+/// The end of the log of the job's last run; empty where there is none. One that cannot be read is no reason to tell
+/// nobody.
+pub(super) async fn of(store: &dyn Store, job: &Job) -> String {
+    // What was not run has no log; that of an attempt before it would be taken for its own.
+    let attempt = job.attempts.last();
+    let Some(attempt) = attempt.filter(|_| job.reason != Some(Reason::PreconditionFailed)) else {
+        return String::new();
     };
+    read(store, job, attempt).await.unwrap_or_else(|error| {
+        tracing::warn!(job.id = %job.id, %error, "failed to read a log for a message");
+        String::new()
+    })
+}
+
+async fn read(store: &dyn Store, job: &Job, attempt: &Attempt) -> Result<String, StoreError> {
     let end = store.log_head(job.id, attempt.number).await?.bytes;
     let begin = end.saturating_sub(BYTES);
     let mut bytes = Vec::new();

@@ -1,5 +1,7 @@
 //! The texts: built-in templates, or the user's. A template that cannot be used never keeps a message from being sent.
 
+mod slack;
+
 use std::borrow::Cow;
 use std::path::Path;
 
@@ -14,6 +16,9 @@ const FUEL: u64 = 50_000;
 
 /// What no message needs more of.
 const MOST_CHARS: usize = 12_000;
+
+/// What templates see of links; the first one leads to this gateway.
+const LINKS: [&str; 4] = ["url", "story_url", "alert_url", "runbook_url"];
 
 /// Where a text is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,27 +55,27 @@ fn render_source(markup: Markup, source: &str, told: &Value) -> Result<String, E
     environment.set_syntax(syntax);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
-    environment.set_auto_escape_callback(move |_| match markup {
-        Markup::None => AutoEscape::None,
-        Markup::Slack => AutoEscape::Custom("slack".into()),
+    // What Slack takes for markup is the formatter's affair.
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    let links: Vec<String> = LINKS.iter().filter_map(|name| text_of(told, name)).collect();
+    environment.set_formatter(
+        move |out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value| match markup {
+            Markup::None => escape_formatter(out, state, value),
+            Markup::Slack => write!(out, "{}", slack::printed(value, &links)).map_err(Error::from),
+        },
+    );
+    environment.add_filter("fenced", move |text: Cow<'_, str>| {
+        Value::from_safe_string(match markup {
+            Markup::None => fenced(&text),
+            Markup::Slack => slack::escaped(&fenced(&text)),
+        })
     });
-    environment.set_formatter(print);
-    environment.add_filter("fenced", |text: Cow<'_, str>| fenced(&text));
     let text = environment.render_str(source, told.clone())?;
     Ok(super::text::cut(text.trim(), MOST_CHARS))
 }
 
-fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
-    if *state.auto_escape() != AutoEscape::Custom("slack".into()) {
-        return escape_formatter(out, state, value);
-    }
-    write!(out, "{}", escaped(&value.to_string())).map_err(Error::from)
-}
-
-/// Without what Slack takes for mentions, links and entities.
-/// Source: <https://docs.slack.dev/messaging/formatting-message-text/>, "Escaping text".
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+fn text_of(told: &Value, name: &str) -> Option<String> {
+    told.get_attr(name).ok()?.as_str().map(str::to_owned)
 }
 
 /// A text that cannot end the block of code in which it stands.
@@ -90,7 +95,7 @@ mod tests {
         context! {
             event => "failed", title => "failed: a<b & c", headline => "<!channel> it failed", job => context!{id => "1"},
             facts => vec![context! { name => "Where", value => "<http://evil|x>" }],
-            advice => "look", url => "http://h/jobs/1", alert_url => "http://p/?a=1&b=2", runbook_url => (),
+            advice => "look", url => "http://h/jobs/1", story_url => "http://h/alerts/a", alert_url => "http://p/?a=1&b=2", runbook_url => (),
             log_tail => "```\n<@U1>",
         }
     }
@@ -102,9 +107,9 @@ mod tests {
         insta::assert_snapshot!(text, @"
         *failed: a&lt;b &amp; c*
         &lt;!channel&gt; it failed
-        • *Where:* &lt;http://evil|x&gt;
+        • *Where:* &lt;http:~//evil|x&gt;
         *What to do next:* look
-        <http://h/jobs/1|Job> · <http://p/?a=1&amp;b=2|Alert>
+        <http://h/jobs/1|Job> · <http://h/alerts/a|Story> · <http://p/?a=1&amp;b=2|Alert>
         ```
         `~`~`
         &lt;@U1&gt;
@@ -115,6 +120,8 @@ mod tests {
     #[test]
     fn elsewhere_texts_stand_as_they_are() {
         insta::assert_snapshot!(render(Markup::None, None, &told()), @"
+        failed: a<b & c
+
         <!channel> it failed
 
         Where: <http://evil|x>
@@ -122,6 +129,7 @@ mod tests {
         What to do next: look
 
         Job: http://h/jobs/1
+        The alert's story: http://h/alerts/a
         Alert: http://p/?a=1&b=2
 
         The last lines of the log:
@@ -157,7 +165,7 @@ mod tests {
         }
         fs::remove_file(&path).unwrap();
         let text = render(Markup::None, Some(&path), &told());
-        assert!(text.starts_with("<!channel> it failed\n"), "{text}");
+        assert!(text.starts_with("failed: a<b & c\n\n<!channel> it failed\n"), "{text}");
     }
 
     #[test]

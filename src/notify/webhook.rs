@@ -12,10 +12,11 @@ use crate::domain::timestamp::Timestamp;
 use crate::http::views::JobView;
 use crate::notify::http::Request;
 use crate::notify::letter::Letter;
-use crate::notify::secret;
 use crate::notify::sender::Unsent;
 use crate::notify::template::{Markup, render};
+use crate::outbound::secret;
 
+const MESSAGE: HeaderName = HeaderName::from_static("x-healgate-message");
 const TIMESTAMP: HeaderName = HeaderName::from_static("x-healgate-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("x-healgate-signature");
 
@@ -50,6 +51,7 @@ pub(super) fn request(
     };
     let body = serde_json::to_vec(&body).map_err(Unsent::new)?;
     let mut headers = HeaderMap::new();
+    headers.insert(MESSAGE, HeaderValue::from_str(&letter.name()).map_err(Unsent::new)?);
     if let Some(secret) = &webhook.secret {
         let secret = secret::read(secret, "the secret").map_err(Unsent::new)?;
         let timestamp = now.as_micros().div_euclid(1_000_000).to_string();
@@ -112,8 +114,8 @@ mod tests {
         {
           "version": "1",
           "event": "test",
-          "text": "This is a test. If you can read it, messages of this gateway reach you.\n\nMore: http://h/",
-          "url": "http://h/",
+          "text": "a test of the notifier ops\n\nThis is a test. If you can read it, messages of this gateway reach you.\n\nMore: http://h/api/v1/jobs",
+          "url": "http://h/api/v1/jobs",
           "job": null,
           "log_tail": ""
         }
@@ -121,7 +123,8 @@ mod tests {
         assert_eq!(request.headers[TIMESTAMP], "1790000000");
         let expected = format!("sha256={}", signature("s3cret", "1790000000", &request.body).unwrap());
         assert_eq!(request.headers[SIGNATURE], expected);
-        assert!(sent(None).headers.is_empty());
+        assert_eq!(request.headers[MESSAGE], "1.test");
+        assert_eq!(sent(None).headers.len(), 1);
     }
 
     #[test]

@@ -3,19 +3,20 @@
 //! Source: `api/v2/openapi.yaml` of prometheus/alertmanager.
 
 use std::collections::BTreeSet;
-use std::future::Future;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::config::Peer;
 use crate::domain::alert::{Alert, Labels};
-use crate::domain::ids::{Fingerprint, JobId};
+use crate::domain::attempt::AttemptKey;
+use crate::domain::ids::Fingerprint;
 use crate::domain::standing::{Look, Process, Sighting};
 use crate::domain::timestamp::Timestamp;
 use crate::peers::client::PeerClient;
+use crate::peers::members::Members;
 use crate::peers::{AUTHOR, Alertmanagers, NewSilence, PeerError, Silence};
 
 /// Filters only make answers smaller. So many, and of values so long, keep the URL short.
@@ -26,7 +27,7 @@ const MOST_NAMES: usize = 20;
 /// The Alertmanagers of one cluster.
 #[derive(Debug)]
 pub struct Cluster {
-    members: Vec<PeerClient>,
+    members: Members,
 }
 
 #[derive(Deserialize)]
@@ -80,48 +81,37 @@ struct Created {
 impl Cluster {
     /// Connects when it is first asked.
     pub fn new(members: &[Peer]) -> Self {
-        let members = members.iter().cloned().map(PeerClient::new);
         Self {
-            members: members.collect(),
+            members: Members::new(members.iter().cloned().map(PeerClient::new)),
         }
-    }
-
-    /// The answer of the first member that gives one; silences are the same in all.
-    async fn any<'a, T, F>(&'a self, ask: impl Fn(&'a PeerClient) -> F) -> Result<T, PeerError>
-    where
-        F: Future<Output = Result<T, PeerError>>,
-    {
-        let mut last = PeerError::Unanswered {
-            peer: "Alertmanager".to_owned(),
-            why: "none is configured".to_owned(),
-        };
-        for member in &self.members {
-            match ask(member).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
     }
 }
 
 #[async_trait]
 impl Alertmanagers for Cluster {
     async fn look(&self, alerts: &[&Alert]) -> Look {
-        let filters = filters(alerts);
-        let mut look = Look::default();
-        for answer in join_all(self.members.iter().map(|member| sight(member, &filters))).await {
-            match answer {
-                Ok(sighting) => look.sightings.push(sighting),
-                Err(error) => look.failures.push(error.to_string()),
-            }
+        let filters = Arc::new(filters(alerts));
+        // Whom one of them has active fires, whatever the others say.
+        let all_fire = |sightings: &[Sighting]| {
+            let fires = |alert: &&Alert| {
+                let has = |sighting: &Sighting| sighting.active.contains_key(&alert.fingerprint);
+                sightings.iter().any(has)
+            };
+            alerts.iter().all(fires)
+        };
+        let said = self
+            .members
+            .all(|member| sight(member, Arc::clone(&filters)), all_fire)
+            .await;
+        Look {
+            sightings: said.answers,
+            failures: said.failures.iter().map(ToString::to_string).collect(),
         }
-        look
     }
 
     async fn find_silence(&self, id: &str) -> Result<Silence, PeerError> {
         let path = silence_path(id);
-        let found: ApiSilence = self.any(|member| member.get(&path, &[])).await?;
+        let found: ApiSilence = self.members.any(|member| member.get(&path, &[])).await?;
         Ok(Silence {
             id: found.id,
             created_by: found.created_by,
@@ -145,39 +135,54 @@ impl Alertmanagers for Cluster {
             "startsAt": silence.starts_at,
             "endsAt": silence.ends_at,
             "createdBy": AUTHOR,
-            "comment": format!("{} ({})", silence.comment, owner(silence.job)),
+            "comment": format!("{} {}", silence.comment, owner(silence.claim)),
         });
         let created: Created = self
+            .members
             .any(|member| member.post("api/v2/silences", body.to_string()))
             .await?;
         Ok(created.silence_id)
     }
 
-    async fn end_silences(&self, job: JobId, labels: &Labels) -> Result<usize, PeerError> {
+    async fn end_silences(&self, claim: AttemptKey, labels: &Labels) -> Result<usize, PeerError> {
         let filters = params(labels.iter());
-        let owner = owner(job);
-        self.any(|member| {
-            let (filters, owner) = (&filters, &owner);
-            async move {
-                let all: Vec<ApiSilence> = member.get("api/v2/silences", filters).await?;
-                let own = all.iter().filter(|silence| {
-                    silence.created_by == AUTHOR && silence.comment.contains(owner) && silence.status.state != "expired"
-                });
-                let mut ended = 0;
-                for silence in own {
-                    member.delete(&silence_path(&silence.id)).await?;
-                    ended += 1;
+        self.members
+            .any(|member| {
+                let filters = &filters;
+                async move {
+                    let all: Vec<ApiSilence> = member.get("api/v2/silences", filters).await?;
+                    let own = all.iter().filter(|silence| {
+                        silence.created_by == AUTHOR
+                            && silence.status.state != "expired"
+                            && is_owned(&silence.comment, claim)
+                    });
+                    let mut ended = 0;
+                    for silence in own {
+                        member.delete(&silence_path(&silence.id)).await?;
+                        ended += 1;
+                    }
+                    Ok(ended)
                 }
-                Ok(ended)
-            }
-        })
-        .await
+            })
+            .await
     }
 }
 
 /// In a silence's comment.
-fn owner(job: JobId) -> String {
-    format!("job {job}")
+fn owner(claim: AttemptKey) -> String {
+    format!("{}{})", owner_begin(claim), claim.fence)
+}
+
+fn owner_begin(claim: AttemptKey) -> String {
+    format!("(job {}, claim ", claim.job)
+}
+
+/// Whether that comment names this claim of the job, or one before it, whose run is over too.
+fn is_owned(comment: &str, claim: AttemptKey) -> bool {
+    let begin = owner_begin(claim);
+    let after = comment.rsplit_once(begin.as_str()).map(|(_, after)| after);
+    let fence = after.and_then(|after| after.strip_suffix(')')?.parse().ok());
+    fence.is_some_and(|fence: i64| fence <= claim.fence)
 }
 
 /// Ids come from Alertmanager and are UUIDs; another text must not lead to another place.
@@ -187,8 +192,8 @@ fn silence_path(id: &str) -> String {
 }
 
 /// What one Alertmanager has. The status comes second: if it restarts in between, the start shows that.
-async fn sight(member: &PeerClient, filters: &[(&'static str, String)]) -> Result<Sighting, PeerError> {
-    let alerts: Vec<ApiAlert> = member.get("api/v2/alerts", filters).await?;
+async fn sight(member: Arc<PeerClient>, filters: Arc<Vec<(&'static str, String)>>) -> Result<Sighting, PeerError> {
+    let alerts: Vec<ApiAlert> = member.get("api/v2/alerts", &filters).await?;
     let status: ApiStatus = member.get("api/v2/status", &[]).await?;
     let active = alerts
         .into_iter()

@@ -1,18 +1,13 @@
 //! HTTP to one peer: short, bounded, and to nobody else. Reads no answer's meaning.
 
-use std::error::Error;
-use std::fs;
-use std::path::Path;
-
 use reqwest::header::CONTENT_TYPE;
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::OnceCell;
 
 use crate::config::{Credentials, Peer};
+use crate::outbound::{LazyClient, Manner, secret, told};
 use crate::peers::PeerError;
-use crate::tls;
 
 /// More than any answer to a sensible question has; what is larger is refused, not kept in memory.
 const MOST_BYTES: usize = 32 << 20;
@@ -20,18 +15,30 @@ const MOST_BYTES: usize = 32 << 20;
 /// How much of an error's text is shown.
 const SAID_CHARS: usize = 300;
 
-/// One peer. The client is made when it is first needed: reading the system's certificates takes a while.
+/// One peer. Connects when it is first asked.
 #[derive(Debug)]
 pub(super) struct PeerClient {
     peer: Peer,
-    client: OnceCell<Client>,
+    client: LazyClient,
+}
+
+/// What the body of an error may say: Prometheus has `error`, Alertmanager a text, or `message`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Complaint {
+    Prometheus { error: String },
+    Alertmanager { message: String },
+    Text(String),
 }
 
 impl PeerClient {
     pub(super) fn new(peer: Peer) -> Self {
+        let manner = Manner::Peer {
+            timeout: peer.timeout.duration(),
+        };
         Self {
+            client: LazyClient::new(manner, peer.ca_file.clone()),
             peer,
-            client: OnceCell::new(),
         }
     }
 
@@ -79,7 +86,7 @@ impl PeerClient {
         path: &str,
         params: &[(&str, String)],
     ) -> Result<RequestBuilder, PeerError> {
-        let client = self.client.get_or_try_init(|| self.connect()).await?;
+        let client = self.client.get().await.map_err(|why| self.unanswered(why))?;
         let mut url = self
             .peer
             .url
@@ -89,14 +96,13 @@ impl PeerClient {
             url.query_pairs_mut().extend_pairs(params);
         }
         let request = client.request(method, url);
-        match &self.peer.credentials {
-            None => Ok(request),
-            Some(Credentials::Bearer { file }) => Ok(request.bearer_auth(self.secret(file)?)),
-            Some(Credentials::Basic {
-                username,
-                password_file,
-            }) => Ok(request.basic_auth(username, Some(self.secret(password_file)?))),
-        }
+        let Some(credentials) = self.peer.credentials.clone() else {
+            return Ok(request);
+        };
+        // Read for each request, so that a replaced file counts at once; its disk may not answer.
+        let authorized = tokio::task::spawn_blocking(move || authorize(request, &credentials)).await;
+        let authorized = authorized.unwrap_or_else(|error| Err(error.to_string()));
+        authorized.map_err(|why| self.unanswered(why))
     }
 
     async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, PeerError> {
@@ -106,23 +112,22 @@ impl PeerClient {
 
     /// Answers with the body; an error unless the status is 2xx.
     async fn send(&self, request: RequestBuilder) -> Result<Vec<u8>, PeerError> {
-        let response = request.send().await.map_err(|error| self.unanswered(told(error)))?;
+        let response = request.send().await.map_err(|error| self.failed(error))?;
         let status = response.status();
         let body = self.body(response).await?;
         if status.is_success() {
             return Ok(body);
         }
-        let said = String::from_utf8_lossy(&body);
         Err(PeerError::Refused {
             peer: self.peer.name.clone(),
             status: status.as_u16(),
-            said: said.trim().chars().take(SAID_CHARS).collect(),
+            said: said(&body),
         })
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, PeerError> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.unanswered(told(error)))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {
             if body.len() + chunk.len() > MOST_BYTES {
                 return Err(self.unusable(format!("more than {MOST_BYTES} bytes")));
             }
@@ -131,47 +136,37 @@ impl PeerClient {
         Ok(body)
     }
 
-    /// Read for each request, so that a replaced file counts at once.
-    fn secret(&self, file: &Path) -> Result<String, PeerError> {
-        let text = fs::read_to_string(file);
-        let text = text.map_err(|error| self.unanswered(format!("cannot read {}: {error}", file.display())))?;
-        Ok(text.trim().to_owned())
-    }
-
-    async fn connect(&self) -> Result<Client, PeerError> {
-        let peer = self.peer.clone();
-        let built = tokio::task::spawn_blocking(move || build(&peer)).await;
-        let built = built.unwrap_or_else(|error| Err(error.to_string()));
-        built.map_err(|why| self.unanswered(why))
+    fn failed(&self, error: reqwest::Error) -> PeerError {
+        if error.is_timeout() {
+            return PeerError::TimedOut {
+                peer: self.peer.name.clone(),
+                why: told(error),
+            };
+        }
+        self.unanswered(told(error))
     }
 }
 
-fn build(peer: &Peer) -> Result<Client, String> {
-    tls::use_ring();
-    let mut builder = Client::builder()
-        // Credentials and labels are for this peer alone.
-        .redirect(Policy::none())
-        .no_proxy()
-        .timeout(peer.timeout.duration())
-        .user_agent(concat!("healgate/", env!("CARGO_PKG_VERSION")));
-    if let Some(path) = &peer.ca_file {
-        let pem = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        let certificates = Certificate::from_pem_bundle(&pem);
-        let certificates = certificates.map_err(|error| format!("cannot use {}: {}", path.display(), told(error)))?;
-        builder = builder.tls_certs_merge(certificates);
+fn authorize(request: RequestBuilder, credentials: &Credentials) -> Result<RequestBuilder, String> {
+    match credentials {
+        Credentials::Bearer { file } => Ok(request.bearer_auth(secret::from_file(file, "the token")?)),
+        Credentials::Basic {
+            username,
+            password_file,
+        } => {
+            let password = secret::from_file(password_file, "the password")?;
+            Ok(request.basic_auth(username, Some(password)))
+        }
     }
-    builder.build().map_err(told)
 }
 
-/// With all that led to it, as the error itself only says that there was one. Without the URL, which repeats the question.
-fn told(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut told = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        told.push_str(": ");
-        told.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    told
+/// The sentence that is in the body of an error, which may be long: read first, cut then.
+fn said(body: &[u8]) -> String {
+    let text = match serde_json::from_slice(body) {
+        Ok(
+            Complaint::Prometheus { error: text } | Complaint::Alertmanager { message: text } | Complaint::Text(text),
+        ) => text,
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
+    };
+    text.trim().chars().take(SAID_CHARS).collect()
 }

@@ -41,12 +41,6 @@ struct Sample {
 #[derive(Deserialize)]
 struct Point(serde::de::IgnoredAny, String);
 
-/// What Prometheus says in the body of an error.
-#[derive(Deserialize)]
-struct Complaint {
-    error: String,
-}
-
 impl PrometheusServer {
     /// Connects when it is first asked.
     pub fn new(peer: &Peer) -> Self {
@@ -89,22 +83,7 @@ impl PrometheusServer {
 impl Prometheus for PrometheusServer {
     async fn query(&self, expression: &str) -> Result<Answer, PeerError> {
         let params = [("query", expression.to_owned()), ("timeout", self.timeout.clone())];
-        let response: Result<Response, PeerError> = self.client.get("api/v1/query", &params).await;
-        self.answer(response.map_err(plain)?.data)
-    }
-}
-
-/// The sentence that is in the JSON of an error.
-fn plain(error: PeerError) -> PeerError {
-    match error {
-        PeerError::Refused { peer, status, said } => {
-            let complaint = serde_json::from_str(&said).map(|Complaint { error }| error);
-            PeerError::Refused {
-                peer,
-                status,
-                said: complaint.unwrap_or(said),
-            }
-        }
-        other => other,
+        let response: Response = self.client.get("api/v1/query", &params).await?;
+        self.answer(response.data)
     }
 }

@@ -1,3 +1,5 @@
+mod members;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -138,6 +140,24 @@ async fn an_error_is_told_in_prometheuss_own_words() {
         .await
         .unwrap_err();
     assert_eq!(error.to_string(), "peer answers 502: <h1>");
+    // Longer than what is shown of it.
+    let long = json!({"status": "error", "error": "x".repeat(5_000)});
+    let error = ask(vec![answer("400 Bad Request", &long.to_string())])
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), format!("peer answers 400: {}", "x".repeat(300)));
+}
+
+#[tokio::test]
+async fn an_error_is_told_in_alertmanagers_own_words() {
+    for (body, expected) in [
+        ("\"silence invalid: no matchers\"\n", "silence invalid: no matchers"),
+        (r#"{"code":602,"message":"body is required"}"#, "body is required"),
+    ] {
+        let (peer, _requests) = serve(vec![answer("400 Bad Request", body)]).await;
+        let error = Cluster::new(&[peer]).find_silence("s1").await.unwrap_err();
+        assert_eq!(error.to_string(), format!("peer answers 400: {expected}"));
+    }
 }
 
 #[tokio::test]
@@ -185,10 +205,13 @@ async fn credentials_are_read_from_their_files_for_each_request() {
     peer.credentials = Some(Credentials::Bearer { file: file.clone() });
     let bearer = PrometheusServer::new(&peer);
     let error = bearer.query("1").await.unwrap_err();
-    assert!(
-        error.to_string().starts_with("peer does not answer: cannot read "),
-        "{error}"
-    );
+    let unread = "peer does not answer: cannot read the token from ";
+    assert!(error.to_string().starts_with(unread), "{error}");
+    // Nobody is shown an empty token.
+    std::fs::write(&file, " \n").unwrap();
+    let error = bearer.query("1").await.unwrap_err();
+    let empty = "peer does not answer: the token is empty: ";
+    assert!(error.to_string().starts_with(empty), "{error}");
     for secret in ["first\n", "second"] {
         std::fs::write(&file, secret).unwrap();
         bearer.query("1").await.unwrap();
@@ -268,8 +291,13 @@ async fn an_alertmanager_that_fails_does_not_silence_the_others() {
     assert_eq!(look.failures, ["bad answers 500: oh no"]);
 }
 
-fn job() -> JobId {
-    "0190b6a2-7c1e-7d3a-9f00-0123456789ab".parse().unwrap()
+/// The third claim of a job.
+fn claim() -> AttemptKey {
+    AttemptKey {
+        job: "0190b6a2-7c1e-7d3a-9f00-0123456789ab".parse().unwrap(),
+        number: 2,
+        fence: 3,
+    }
 }
 
 #[tokio::test]
@@ -277,7 +305,7 @@ async fn a_silence_matches_all_labels_and_names_its_job() {
     let (peer, requests) = serve(vec![ok(&json!({"silenceID": "s1"}))]).await;
     let starts_at: Timestamp = "2026-01-31T09:00:00Z".parse().unwrap();
     let silence = NewSilence {
-        job: job(),
+        claim: claim(),
         labels: alert(&[("alertname", "Down"), ("empty", "")]).labels,
         starts_at,
         ends_at: starts_at + Duration::from_secs(60),
@@ -295,33 +323,35 @@ async fn a_silence_matches_all_labels_and_names_its_job() {
         json!({
             "matchers": [{"name": "alertname", "value": "Down", "isRegex": false, "isEqual": true}],
             "startsAt": "2026-01-31T09:00:00Z", "endsAt": "2026-01-31T09:01:00Z", "createdBy": "healgate",
-            "comment": format!("healgate runs fix on web1 (job {})", job()),
+            "comment": format!("healgate runs fix on web1 (job {}, claim 3)", claim().job),
         })
     );
 }
 
 #[tokio::test]
-async fn only_the_jobs_own_silences_that_still_last_are_ended_by_whoever_answers() {
+async fn only_the_claims_own_silences_that_still_last_are_ended_by_whoever_answers() {
     let silence = |id: &str, by: &str, comment: &str, state: &str| json!({"id": id, "createdBy": by, "comment": comment, "endsAt": "2026-01-31T09:01:00Z", "status": {"state": state}});
-    let own = format!("x (job {})", job());
+    let of_claim = |number: u32| format!("x (job {}, claim {number})", claim().job);
+    let own = of_claim(3);
     let silences = json!([
         silence("s1", "ada", &own, "active"),
-        silence("s2", "healgate", "x (job another)", "active"),
+        silence("s2", "healgate", "x (job another, claim 3)", "active"),
+        silence("s2a", "healgate", &of_claim(4), "active"),
+        silence("s2b", "healgate", &of_claim(2), "active"),
         silence("s3", "healgate", &own, "expired"),
         silence("s4/../x", "healgate", &own, "active"),
     ]);
     let (down, _requests_of_down) = serve(vec![answer("503 Service Unavailable", "")]).await;
-    let (peer, requests) = serve(vec![ok(&silences), answer("200 OK", "")]).await;
+    let (peer, requests) = serve(vec![ok(&silences), answer("200 OK", ""), answer("200 OK", "")]).await;
     let cluster = Cluster::new(&[down, peer]);
     let labels = alert(&[("alertname", "Down")]).labels;
-    assert_eq!(cluster.end_silences(job(), &labels).await, Ok(1));
+    assert_eq!(cluster.end_silences(claim(), &labels).await, Ok(2));
     let requests = requests.await.unwrap();
     assert_eq!(parameters(&requests[0]), ["alertname=\"Down\""]);
-    assert!(
-        requests[1].starts_with("DELETE /prefix/api/v2/silence/s4x HTTP/1.1"),
-        "{}",
-        requests[1]
-    );
+    for (request, id) in requests[1..].iter().zip(["s2b", "s4x"]) {
+        let expected = format!("DELETE /prefix/api/v2/silence/{id} HTTP/1.1");
+        assert!(request.starts_with(&expected), "{request}");
+    }
 }
 
 #[tokio::test]

@@ -5,8 +5,17 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::domain::job::JobEvent;
 use crate::domain::promql::Answer;
-use crate::peers::Peers;
+use crate::peers::{PeerError, Peers};
 use crate::store::{Claim, Store};
+
+/// Why nobody knows what a query says, as a sentence.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unasked {
+    #[error("healgate.yml names no `prometheus` any more")]
+    Nobody,
+    #[error("{0}")]
+    Peer(#[from] PeerError),
+}
 
 /// Whom to ask, and where to keep what they said.
 #[derive(Clone)]
@@ -18,11 +27,9 @@ pub struct Asking {
 
 impl Asking {
     /// What Prometheus says, or why nobody knows.
-    pub(super) async fn query(&self, expression: &str) -> Result<Answer, String> {
-        let Some(prometheus) = &self.peers.prometheus else {
-            return Err("healgate.yml names no `prometheus` any more".to_owned());
-        };
-        prometheus.query(expression).await.map_err(|error| error.to_string())
+    pub(super) async fn query(&self, expression: &str) -> Result<Answer, Unasked> {
+        let prometheus = self.peers.prometheus.as_ref().ok_or(Unasked::Nobody)?;
+        Ok(prometheus.query(expression).await?)
     }
 
     /// Adds to the history of the claimed job; a history that cannot be written stops nothing.

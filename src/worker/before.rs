@@ -50,6 +50,8 @@ pub async fn may_start(asking: &Asking, claim: &Claim) -> bool {
                 "not started"
             );
             withdraw(asking, claim, withdrawal, asked_at).await;
+            // An earlier claim of the job may have left one.
+            silences::end(asking, claim).await;
             false
         }
     }

@@ -224,6 +224,7 @@ pub(super) async fn give_up(tools: &Tools, key: AttemptKey) {
     };
     if finish(tools, key, ending).await {
         remove(&dir);
+        silences::end_of(&tools.asking(), key).await;
     }
 }
 

@@ -14,6 +14,7 @@ use crate::domain::ids::JobId;
 use crate::store::{ActiveRun, Claim, StoreError};
 use crate::worker::follow::{Ends, Followed, abandon, follow, remove};
 use crate::worker::guard::guarded;
+use crate::worker::silences;
 use crate::worker::tail::Tail;
 use crate::worker::{Parting, Tools};
 
@@ -75,7 +76,12 @@ async fn take_up_one(tools: &Tools, run: ActiveRun) -> Result<Option<(Claim, Fol
         // First, as the next claim's directory will have the same name.
         remove(&dir);
         match tools.store.release(key, why, tools.clock.now()).await {
-            Ok(()) => return Ok(None),
+            Ok(()) => {
+                // It may have been made just before the gateway stopped. Nobody waits for that: the gateway is starting.
+                let (asking, claim) = (tools.asking(), Claim { key, job });
+                tokio::spawn(async move { silences::end(&asking, &claim).await });
+                return Ok(None);
+            }
             // A full disk must not keep the gateway from starting: whoever follows it gives it back later.
             Err(StoreError::Unavailable(error)) => tracing::error!(error, "failed to give back a job; trying again"),
             Err(error) => return Err(error),

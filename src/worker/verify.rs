@@ -1,11 +1,12 @@
 //! Asks whether jobs have healed while they are `verifying`: Alertmanager about their alerts, Prometheus what their queries
-//! say. Runs nothing, and gives nothing up: a verification's end is the pool's.
+//! say, side by side: neither waits for the other. Runs nothing, and gives nothing up: a verification's end is the pool's.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -17,8 +18,9 @@ use crate::domain::standing::is_known_by_fingerprint;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::{Schedule, Verification};
 use crate::live::Live;
-use crate::peers::Alertmanagers;
+use crate::peers::{Alertmanagers, PeerError};
 use crate::store::{Ended, StoreError};
+use crate::worker::asking::Unasked;
 use crate::worker::{Asking, PAUSE_AFTER_FAILURE};
 
 /// The store is asked at most so often which jobs wait.
@@ -37,29 +39,67 @@ enum Line {
     Down,
 }
 
+/// Whom a verifier asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Alertmanager.
+    Alerts,
+    /// Prometheus.
+    Queries,
+}
+
 /// Asks until it is told to end.
+pub async fn verify(asking: Asking, live: Arc<Live>, stopping: CancellationToken) {
+    let news = watch::Sender::new(());
+    let alerts = Verifier::of_alerts(asking.clone()).run(news.subscribe(), stopping.clone());
+    let queries = Verifier::of_queries(asking).run(news.subscribe(), stopping);
+    let passing_on = async {
+        loop {
+            live.verifications_to_change().await;
+            news.send_replace(());
+        }
+    };
+    tokio::select! {
+        ((), ()) = async { tokio::join!(alerts, queries) } => {}
+        () = passing_on => {}
+    }
+}
+
+/// Asks one of the two.
 #[derive(Debug)]
 pub struct Verifier {
     asking: Asking,
+    kind: Kind,
     schedule: Schedule,
     alertmanager: Line,
 }
 
 impl Verifier {
-    pub fn new(asking: Asking) -> Self {
+    /// Asks about the jobs that wait for their alerts.
+    pub fn of_alerts(asking: Asking) -> Self {
+        Self::new(asking, Kind::Alerts)
+    }
+
+    /// Asks about the jobs that wait for their queries.
+    pub fn of_queries(asking: Asking) -> Self {
+        Self::new(asking, Kind::Queries)
+    }
+
+    fn new(asking: Asking, kind: Kind) -> Self {
         Self {
             asking,
+            kind,
             schedule: Schedule::default(),
             alertmanager: Line::Up,
         }
     }
 
-    /// Asks whenever something is due.
-    pub async fn run(mut self, live: Arc<Live>, stopping: CancellationToken) {
+    /// Asks whenever something is due, and looks for that when there is news.
+    async fn run(mut self, mut news: watch::Receiver<()>, stopping: CancellationToken) {
         while !self.asking.peers.is_empty() && !stopping.is_cancelled() {
             let wake = self.wake().await;
             tokio::select! {
-                () = live.verifications_to_change() => {}
+                _ = news.changed() => {}
                 () = sleep_until(wake) => {}
                 () = stopping.cancelled() => return,
             }
@@ -90,19 +130,20 @@ impl Verifier {
         self.schedule.keep(&jobs, self.asking.clock.now());
         let due: HashSet<JobId> = self.schedule.due(self.asking.clock.now()).into_iter().collect();
         jobs.retain(|job| due.contains(&job.job));
-        let (by_query, by_alert): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.query.is_some());
-        self.ask_alertmanagers(&by_alert).await?;
-        self.ask_prometheus(&by_query).await?;
+        match self.kind {
+            Kind::Alerts => self.ask_alertmanagers(&jobs).await?,
+            Kind::Queries => self.ask_prometheus(&jobs).await?,
+        }
         Ok(self.schedule.next())
     }
 
     fn can_be_asked(&self, job: &Verification) -> bool {
-        match (&job.query, &job.alert) {
-            (Some(_), _) => true,
-            (None, Some(alert)) => {
+        match (self.kind, &job.query, &job.alert) {
+            (Kind::Queries, query, _) => query.is_some(),
+            (Kind::Alerts, None, Some(alert)) => {
                 self.asking.peers.alertmanagers.is_some() && job.episode.is_some() && is_known_by_fingerprint(alert)
             }
-            (None, None) => false,
+            (Kind::Alerts, Some(_), _) | (Kind::Alerts, None, None) => false,
         }
     }
 
@@ -145,23 +186,60 @@ impl Verifier {
         }
     }
 
+    /// Each answer counts as soon as it is there. A Prometheus that answers none of so many is not asked the rest.
     async fn ask_prometheus(&mut self, jobs: &[Verification]) -> Result<(), StoreError> {
-        let queries: HashSet<String> = jobs.iter().filter_map(|job| job.query.clone()).collect();
-        let asked = queries.into_iter().map(|query| ask(self.asking.clone(), query));
-        let asked: Vec<_> = asked.collect();
-        let answers: HashMap<_, _> = stream::iter(asked).buffer_unordered(AT_ONCE).collect().await;
+        let mut waiting: HashMap<String, Vec<JobId>> = HashMap::new();
         for job in jobs {
-            let Some(query) = job.query.as_deref() else { continue };
-            let now = self.asking.clock.now();
-            match answers.get(query) {
-                Some(Ok(answer)) if answer.holds(query) => {
-                    let message = format!("healed: the query became true: {query}");
-                    self.asking.store.heal(job.job, &message, now).await?;
-                }
-                Some(Err(why)) => self.complain(job.job, why, now).await?,
-                Some(Ok(_)) | None => {}
+            if let Some(query) = &job.query {
+                waiting.entry(query.clone()).or_default().push(job.job);
             }
-            self.schedule.asked(job.job, now);
+        }
+        let asked: Vec<_> = waiting
+            .keys()
+            .map(|query| ask(self.asking.clone(), query.clone()))
+            .collect();
+        let mut answers = stream::iter(asked).buffer_unordered(AT_ONCE);
+        let mut silent = 0;
+        while let Some((query, answer)) = answers.next().await {
+            let jobs = waiting.remove(&query).unwrap_or_default();
+            self.hear(&jobs, &query, answer.as_ref()).await?;
+            match answer {
+                Err(Unknown { why, is_silent: true }) => {
+                    silent += 1;
+                    if silent == AT_ONCE {
+                        let rest: Vec<JobId> = waiting.into_values().flatten().collect();
+                        return self.hear_nothing(&rest, &why).await;
+                    }
+                }
+                // It is there.
+                Ok(_) | Err(Unknown { is_silent: false, .. }) => silent = 0,
+            }
+        }
+        Ok(())
+    }
+
+    async fn hear(&mut self, jobs: &[JobId], query: &str, answer: Result<&Answer, &Unknown>) -> Result<(), StoreError> {
+        match answer {
+            Err(Unknown { why, .. }) => self.hear_nothing(jobs, why).await,
+            Ok(answer) => {
+                for job in jobs {
+                    let now = self.asking.clock.now();
+                    if answer.holds(query) {
+                        let message = format!("healed: the query became true: {query}");
+                        self.asking.store.heal(*job, &message, now).await?;
+                    }
+                    self.schedule.asked(*job, now);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn hear_nothing(&mut self, jobs: &[JobId], why: &str) -> Result<(), StoreError> {
+        for job in jobs {
+            let now = self.asking.clock.now();
+            self.complain(*job, why, now).await?;
+            self.schedule.asked(*job, now);
         }
         Ok(())
     }
@@ -182,7 +260,20 @@ impl Verifier {
     }
 }
 
-async fn ask(asking: Asking, query: String) -> (String, Result<Answer, String>) {
-    let answer = asking.query(&query).await;
+/// Why nobody knows what a query says.
+struct Unknown {
+    why: String,
+    /// There was no answer at all.
+    is_silent: bool,
+}
+
+async fn ask(asking: Asking, query: String) -> (String, Result<Answer, Unknown>) {
+    let answer = asking.query(&query).await.map_err(|error| Unknown {
+        is_silent: matches!(
+            error,
+            Unasked::Peer(PeerError::TimedOut { .. } | PeerError::Unanswered { .. })
+        ),
+        why: error.to_string(),
+    });
     (query, answer)
 }

@@ -84,6 +84,30 @@ fn check_signature(request: &Received, secret: &str) {
     assert!(timestamp.parse::<i64>().unwrap() > year_2026);
 }
 
+/// What a message links in its gateway is there.
+async fn follow_links(gateway: &Gateway, text: &str) {
+    for (link, named) in [("Job: ", "id"), ("The alert's story: ", "fingerprint")] {
+        let line = text.lines().find_map(|line| line.strip_prefix(link)).unwrap();
+        let found = gateway.get(line.strip_prefix("http://localhost:8750").unwrap()).await;
+        assert!(found[named].is_string(), "{line}: {found}");
+    }
+}
+
+/// What a mail says of a job that did not heal.
+fn check_not_healed(text: &str, job: &str) {
+    for part in [
+        "Subject: [healgate] not healed: Down on f2\r\n",
+        "fix on f2 ran well, but Down did not resolve in time.\r\n",
+        "Since: 2026-01-31T09:00:00.123Z (",
+        "Alert: http://prometheus.example/graph\r\n",
+        &format!("Job: http://localhost:8750/api/v1/jobs/{job}\r\n"),
+        "What to do next: ",
+        "The last lines of the log:\r\n\r\nfixed\r\n",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+}
+
 #[tokio::test]
 async fn a_webhook_and_a_mailbox_are_told_of_both_endings() {
     let (receiver, mailbox) = (Receiver::start().await, Mailbox::start(Way::Plain).await);
@@ -92,7 +116,7 @@ async fn a_webhook_and_a_mailbox_are_told_of_both_endings() {
         mailbox.port()
     );
     let notifiers = webhook("hook", &receiver) + &email;
-    let folder = folder(&notifiers, &remediations("hook, mail", &verified("2s")), FIX);
+    let folder = folder(&notifiers, &remediations("hook, mail", &verified("1h")), FIX);
     folder.write("hook.key", "s3cret\n");
     let gateway = Gateway::start(&folder).await;
 
@@ -106,7 +130,9 @@ async fn a_webhook_and_a_mailbox_are_told_of_both_endings() {
     let body = got[0].json();
     assert_eq!((&body["version"], &body["event"]), (&json!("1"), &json!("healed")));
     assert_eq!(body["job"], gateway.job(&healed).await);
-    assert_eq!(body["url"], format!("http://localhost:8750/jobs/{healed}"));
+    assert_eq!(body["url"], format!("http://localhost:8750/api/v1/jobs/{healed}"));
+    assert_eq!(got[0].headers["x-healgate-message"], format!("{healed}.healed"));
+    follow_links(&gateway, body["text"].as_str().unwrap()).await;
     assert_eq!(body["log_tail"], "fixed");
     assert_eq!(got[0].path, "/hook");
     assert_eq!(got[0].headers["content-type"], "application/json");
@@ -120,24 +146,16 @@ async fn a_webhook_and_a_mailbox_are_told_of_both_endings() {
         ("gate@example.org", &vec!["ops@example.org".to_owned()])
     );
 
+    // The first one had all the time that it needed; this one is to need more than there is.
+    folder.write("remediations.yml", &remediations("hook, mail", &verified("1s")));
+    assert_eq!(gateway.post("/api/v1/reload").await.status(), 200);
     let not_healed = gateway.queue(firing("Down", "f2")).await;
     let got = receiver.until_got(2).await;
     let mails = mailbox.until_got(2).await;
     assert_eq!(gateway.job(&not_healed).await["reason"], "not_healed");
     assert_eq!(got[1].json()["event"], "not_healed");
     check_signature(&got[1], "s3cret");
-    let text = &mails[1].text;
-    for part in [
-        "Subject: [healgate] not healed: Down on f2\r\n",
-        "fix on f2 ran well, but Down did not resolve in time.\r\n",
-        "Since: 2026-01-31T09:00:00.123Z (",
-        "Alert: http://prometheus.example/graph\r\n",
-        &format!("Job: http://localhost:8750/jobs/{not_healed}\r\n"),
-        "What to do next: ",
-        "The last lines of the log:\r\n\r\nfixed\r\n",
-    ] {
-        assert!(text.contains(part), "{part:?} is not in {text}");
-    }
+    check_not_healed(&mails[1].text, &not_healed);
     until_told(&gateway, &not_healed, "notified hook: not_healed").await;
     until_told(&gateway, &not_healed, "notified mail: not_healed").await;
     let metrics = gateway.text("/metrics").await;

@@ -1,10 +1,14 @@
 //! The gateway asks the real Alertmanager and the real Prometheus, before a run and after it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use healgate::clock::{Clock, SystemClock};
 use healgate::domain::alert::fingerprint;
+use healgate::store::Store;
+use healgate::store::observe::{Committed, Observer};
+use healgate::store::sqlite::SqliteStore;
 use serde_json::{Value, json};
 
 use crate::support::alerts::{TestAlert, firing};
@@ -12,6 +16,14 @@ use crate::support::folder::{FIX, Folder};
 use crate::support::gateway::Gateway;
 use crate::support::monitoring::{Alertmanager, Prometheus, free_address};
 use crate::support::wait::until;
+
+/// Hears of no commit.
+#[derive(Debug)]
+struct Nobody;
+
+impl Observer for Nobody {
+    fn committed(&self, _: &Committed) {}
+}
 
 const OVER: &str = "2026-01-31T09:00:00Z";
 
@@ -365,31 +377,110 @@ async fn a_silence_is_ended_by_the_next_gateway_if_the_first_is_killed() {
 
 #[tokio::test]
 async fn where_a_query_verifies_it_decides_and_not_the_alert() {
-    let folder = Folder::new();
-    let prometheus = Prometheus::start(&folder).await;
+    let (folder, scratch) = (Folder::new(), Folder::new());
+    // Prometheus watches it; that it is gone is what the query waits for.
+    let watched = Alertmanager::start(&scratch).await;
+    let address = watched.url().trim_start_matches("http://").to_owned();
+    let prometheus = Prometheus::watching(&folder, &address, watched.url()).await;
     folder.settings(&settings(None, Some(prometheus.url())));
-    let lines = "verify: {query: 'time() > bool {{ alert.annotations.after | float }}', resolved_within: RESOLVED}";
+    let lines = "verify: {query: 'up == bool 0', resolved_within: RESOLVED}";
     folder.write("remediations.yml", &catalogue(&lines.replace("RESOLVED", "1h")));
     let gateway = Gateway::start(&folder).await;
-    let now = SystemClock.now().as_micros() / 1_000_000;
-    let soon = (now + 4).to_string();
-    let job = gateway.queue(firing("Down", "f1").annotation("after", &soon)).await;
+    let job = gateway.queue(firing("Down", "f1")).await;
     gateway.until_status(&job, "verifying").await;
     gateway.alert(&[firing("Down", "f1").resolved(OVER)]).await;
+    assert_eq!(gateway.job(&job).await["status"], "verifying");
+    drop(watched);
     let healed = gateway.until_finished(&job).await;
     assert_eq!(ending(&healed), ("succeeded", "healed", 1));
     assert_ne!(healed["healed_at"], OVER);
     let message = told(&gateway, &job, "finished").await;
-    assert!(
-        message.starts_with("healed: the query became true: time() > bool "),
-        "{message}"
-    );
+    assert_eq!(message, "healed: the query became true: up == bool 0");
 
-    folder.write("remediations.yml", &catalogue(&lines.replace("RESOLVED", "3s")));
+    let never = lines.replace("RESOLVED", "1s").replace("up == bool 0", "vector(0)");
+    folder.write("remediations.yml", &catalogue(&never));
+    let waiting = format!("say('working')\nwait_for({:?})\n{FIX}", folder.path("go"));
+    folder.write("fix.yml", &waiting);
     assert_eq!(gateway.post("/api/v1/reload").await.status(), 200);
-    let job = gateway.queue(firing("Down", "f2").annotation("after", "1e12")).await;
-    gateway.until_status(&job, "verifying").await;
+    let job = gateway.queue(firing("Down", "f2")).await;
+    gateway.until_status(&job, "running").await;
     gateway.alert(&[firing("Down", "f2").resolved(OVER)]).await;
+    folder.write("go", "");
     let failed = gateway.until_finished(&job).await;
     assert_eq!(ending(&failed), ("failed", "not_healed", 1));
+}
+
+/// Alertmanager answers nobody when the run ends.
+#[tokio::test]
+async fn a_silence_that_could_not_be_ended_is_ended_once_alertmanager_is_back() {
+    let folder = Folder::new();
+    let alertmanager = Alertmanager::start(&folder).await;
+    folder.settings(&settings(Some(alertmanager.url()), None));
+    folder.write(
+        "remediations.yml",
+        &catalogue("verify: {resolved_within: 1h}\nsilence: true"),
+    );
+    let waiting = format!("say('working')\nwait_for({:?})\n{FIX}", folder.path("go"));
+    folder.write("fix.yml", &waiting);
+    let gateway = Gateway::start(&folder).await;
+    alertmanager.post(&json!(labels()), None).await;
+    let job = gateway.queue(reported()).await;
+    until("it works", || async {
+        (gateway.log_of(&job).await == "working\n").then_some(())
+    })
+    .await;
+    alertmanager.signal(rustix::process::Signal::STOP);
+    folder.write("go", "");
+    gateway.until_status(&job, "verifying").await;
+    until("the history says that it is left", || async {
+        let events = gateway.get(&format!("/api/v1/jobs/{job}/events")).await;
+        let mut events = events["items"].as_array()?.iter();
+        events.any(|entry| entry["event"] == "silence_left").then_some(())
+    })
+    .await;
+    alertmanager.signal(rustix::process::Signal::CONT);
+    until("the silence is over", || async {
+        let silences = alertmanager.get("/api/v2/silences").await;
+        (silences[0]["status"]["state"] == "expired").then_some(())
+    })
+    .await;
+}
+
+/// As if the gateway had been killed between making the silence and starting the run.
+#[tokio::test]
+async fn a_silence_whose_run_never_began_is_ended_by_the_next_gateway() {
+    let folder = Folder::new();
+    let alertmanager = Alertmanager::start(&folder).await;
+    let one_slot = settings(Some(alertmanager.url()), None) + "worker: {slots: 1}\n";
+    folder.settings(&one_slot);
+    folder.write(
+        "remediations.yml",
+        &catalogue("verify: {resolved_within: 1h}\nsilence: true"),
+    );
+    let waiting = format!("say('working')\nwait_for({:?})\n{FIX}", folder.path("go"));
+    folder.write("fix.yml", &waiting);
+    let gateway = Gateway::start(&folder).await;
+    let first = gateway.queue(reported()).await;
+    gateway.until_status(&first, "running").await;
+    let mut labels = labels();
+    labels.insert("instance".to_owned(), "web2".to_owned());
+    let alert = firing("Down", fingerprint(&labels).as_str()).label("instance", "web2");
+    let waits = gateway.queue(alert).await;
+    gateway.kill().await;
+    // The slot is taken, so nothing but the next start sees to the other one.
+    let store = SqliteStore::open(&folder.path("var/healgate.db"), Arc::new(Nobody)).await;
+    let store = store.unwrap();
+    let claims = store.claim("gone", 1, SystemClock.now()).await.unwrap();
+    assert_eq!(claims[0].key.job.to_string(), waits);
+    store.close().await;
+    let comment = format!("healgate runs fix (job {waits}, claim {})", claims[0].key.fence);
+    let silence = alertmanager.silence_all(&labels, "healgate", &comment).await;
+
+    let _gateway = Gateway::start(&folder).await;
+    until("the silence is over", || async {
+        let silence = alertmanager.get(&format!("/api/v2/silence/{silence}")).await;
+        (silence["status"]["state"] == "expired").then_some(())
+    })
+    .await;
+    folder.write("go", "");
 }

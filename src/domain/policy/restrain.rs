@@ -179,8 +179,10 @@ impl Restraints {
         (until > wish.now).then(|| Restraint {
             kind: DecisionKind::Flapping,
             reason: format!(
-                "the alert flaps: this route healed it {} times within {}, and it came back each time",
-                flap.times, flap.within
+                "the alert flaps: within {} this route healed it {} time{}, and it came back",
+                flap.within,
+                flap.times,
+                if flap.times == 1 { "" } else { "s" }
             ),
             until: Some(until),
         })

@@ -157,7 +157,7 @@ impl Write for Tried {
     async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         let id = self.message.id.0;
         let statement = match &self.sending {
-            Sending::Sent => sqlx::query(MESSAGE_SENT).bind(id).bind(self.now.as_micros()),
+            Sending::Sent | Sending::SentInPart { .. } => sqlx::query(MESSAGE_SENT).bind(id).bind(self.now.as_micros()),
             Sending::Failed { error, again_at } => {
                 let (statement, at) = again_at.map_or((MESSAGE_FAILED, self.now), |at| (MESSAGE_POSTPONED, at));
                 sqlx::query(statement).bind(id).bind(error).bind(at.as_micros())
@@ -183,6 +183,7 @@ impl Tried {
         let what = format!("{notifier}: {}", event.as_str());
         match &self.sending {
             Sending::Sent => Some(("notified", format!("notified {what}"))),
+            Sending::SentInPart { left_out } => Some(("notified", format!("notified {what}; but not {left_out}"))),
             Sending::Failed { error, again_at: None } => {
                 let tries = tries + 1;
                 let message = format!("could not notify {what}; gave up after {tries} tries: {error}");

@@ -1,11 +1,12 @@
 //! What is asked before a run and while jobs are verified, told with peers that say what the story wants.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use healgate::domain::alert::{Alert, AlertStatus, Labels, fingerprint};
-use healgate::domain::attempt::Outcome;
+use healgate::domain::attempt::{AttemptKey, Outcome};
 use healgate::domain::checks::{Checks, OnError, Precondition};
 use healgate::domain::decision::DecisionKind;
 use healgate::domain::ids::JobId;
@@ -14,11 +15,14 @@ use healgate::domain::promql::Answer;
 use healgate::domain::route::OnResolved;
 use healgate::domain::standing::{Look, Process, Sighting};
 use healgate::domain::timestamp::Timestamp;
+use healgate::live::Live;
 use healgate::peers::{Alertmanagers, NewSilence, PeerError, Peers, Prometheus, Silence};
 use healgate::store::Claim;
-use healgate::worker::{Asking, Verifier, look_for_comebacks, may_start};
+use healgate::worker::{Asking, Verifier, look_for_comebacks, may_start, verify};
+use tokio_util::sync::CancellationToken;
 
 use super::world::{Report, World, firing, first, verified};
+use crate::support::wait::until;
 
 /// What Alertmanager says to the next looks; the last one for ever.
 #[derive(Default)]
@@ -28,6 +32,8 @@ struct FakeAlertmanager {
     asked: Mutex<Vec<usize>>,
     silences: Mutex<HashMap<String, Silence>>,
     made: Mutex<Vec<NewSilence>>,
+    /// The claims whose silences were to be ended.
+    ended: Mutex<Vec<AttemptKey>>,
     is_broken: bool,
 }
 
@@ -65,19 +71,33 @@ impl Alertmanagers for FakeAlertmanager {
         Ok("s9".to_owned())
     }
 
-    async fn end_silences(&self, _: JobId, _: &Labels) -> Result<usize, PeerError> {
-        Err(broken())
+    async fn end_silences(&self, claim: AttemptKey, _: &Labels) -> Result<usize, PeerError> {
+        self.ended.lock().unwrap().push(claim);
+        if self.is_broken {
+            return Err(broken());
+        }
+        Ok(1)
     }
 }
 
 /// What Prometheus says to each query; it answers no other.
 #[derive(Default)]
-struct FakePrometheus(Mutex<HashMap<String, Answer>>);
+struct FakePrometheus {
+    answers: Mutex<HashMap<String, Answer>>,
+    /// How often it was asked.
+    asked: AtomicUsize,
+    /// It takes questions, and says nothing.
+    hangs: AtomicBool,
+}
 
 #[async_trait]
 impl Prometheus for FakePrometheus {
     async fn query(&self, expression: &str) -> Result<Answer, PeerError> {
-        let answer = self.0.lock().unwrap().get(expression).cloned();
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        let answer = self.answers.lock().unwrap().get(expression).cloned();
         answer.ok_or_else(|| PeerError::Unanswered {
             peer: "prom".to_owned(),
             why: "connection refused".to_owned(),
@@ -120,7 +140,7 @@ impl Story {
     }
 
     fn says(&self, query: &str, answer: Answer) {
-        self.prometheus.0.lock().unwrap().insert(query.to_owned(), answer);
+        self.prometheus.answers.lock().unwrap().insert(query.to_owned(), answer);
     }
 
     /// A claimed job for an alert that Alertmanager can know.
@@ -383,7 +403,8 @@ async fn jobs_by_hand_and_alerts_that_are_not_alertmanagers_are_not_asked_about(
     let other = story.world.claim(1).await.remove(0);
     assert!(story.may_start(&other).await);
     story.world.end(other.key, Outcome::Ok).await;
-    assert_eq!(Verifier::new(story.asking()).round().await.unwrap(), None);
+    assert_eq!(Verifier::of_alerts(story.asking()).round().await.unwrap(), None);
+    assert_eq!(Verifier::of_queries(story.asking()).round().await.unwrap(), None);
     assert_eq!(story.alertmanager.asked.lock().unwrap().len(), 0);
 }
 
@@ -398,8 +419,8 @@ async fn the_alert_is_silenced_for_as_long_as_the_run_may_take() {
     assert!(story.may_start(&claim).await);
     let made = story.alertmanager.made.lock().unwrap().remove(0);
     assert_eq!(
-        (made.job, &made.labels),
-        (claim.key.job, &claim.job.alert.as_ref().unwrap().labels)
+        (made.claim, &made.labels),
+        (claim.key, &claim.job.alert.as_ref().unwrap().labels)
     );
     assert_eq!(made.ends_at.since(made.starts_at).as_secs(), 630);
     let told = story.told(claim.key.job, "silenced").await;
@@ -429,7 +450,7 @@ async fn jobs_are_healed_when_two_looks_in_a_row_miss_their_alerts_and_one_look_
     let healed = story.verifying("web1", &Checks::default()).await;
     let silenced = story.verifying("web2", &Checks::default()).await;
     let seen_at = world.now();
-    let mut verifier = Verifier::new(story.asking());
+    let mut verifier = Verifier::of_alerts(story.asking());
     assert_eq!(
         verifier.round().await.unwrap(),
         Some(world.now() + std::time::Duration::from_secs(2))
@@ -458,7 +479,7 @@ async fn a_query_decides_and_that_it_cannot_be_asked_is_told_once() {
         ..Checks::default()
     };
     let job = story.verifying("web1", &by_query).await;
-    let mut verifier = Verifier::new(story.asking());
+    let mut verifier = Verifier::of_queries(story.asking());
     for _ in 0..3 {
         verifier.round().await.unwrap();
         world.pass(2);
@@ -495,7 +516,7 @@ async fn an_alert_that_fires_again_before_alertmanager_says_a_word_is_worked_on_
     let (gone, fires) = (look(world, &[], &[]), look(world, &["web1"], &[]));
     *story.alertmanager.looks.lock().unwrap() = [gone.clone(), gone.clone(), gone, fires].into();
     let healed = story.verifying("web1", &Checks::default()).await;
-    let mut verifier = Verifier::new(story.asking());
+    let mut verifier = Verifier::of_alerts(story.asking());
     for _ in 0..2 {
         verifier.round().await.unwrap();
         world.pass(3);
@@ -517,4 +538,80 @@ async fn an_alert_that_fires_again_before_alertmanager_says_a_word_is_worked_on_
         (reported[0].kind, reported[0].job),
         (DecisionKind::Attached, decided[0].job)
     );
+}
+
+#[tokio::test]
+async fn a_prometheus_that_answers_nothing_is_not_asked_everything_and_everybody_is_told() {
+    let story = Story::with_looks(Vec::new()).await;
+    let mut jobs = Vec::new();
+    for number in 0..30 {
+        let by_query = Checks {
+            verify_query: Some(format!("up == bool {number}")),
+            ..Checks::default()
+        };
+        jobs.push(story.verifying(&format!("web{number}"), &by_query).await);
+    }
+    let mut verifier = Verifier::of_queries(story.asking());
+    verifier.round().await.unwrap();
+    let asked = story.prometheus.asked.load(Ordering::SeqCst);
+    assert!((8..30).contains(&asked), "{asked}");
+    for job in &jobs {
+        assert!(story.told(*job, "unanswered").await.contains("prom does not answer"));
+    }
+    // Whoever answers again is asked everything again.
+    for number in 0..30 {
+        story.says(&format!("up == bool {number}"), Answer::Vector(vec![1.0]));
+    }
+    story.world.pass(2);
+    verifier.round().await.unwrap();
+    for job in jobs {
+        assert_eq!(
+            story.world.state(job).await,
+            (JobStatus::Succeeded, Some(Reason::Healed))
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_an_earlier_claim_may_have_left_is_ended_where_the_job_does_not_run() {
+    let silent = Checks {
+        silence: true,
+        ..precondition(OnError::Refuse)
+    };
+    let story = Story::with_looks(Vec::new()).await;
+    let claim = story.claimed(&silent).await;
+    assert!(!story.may_start(&claim).await);
+    assert_eq!(*story.alertmanager.ended.lock().unwrap(), [claim.key]);
+    assert!(story.alertmanager.made.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_prometheus_that_hangs_does_not_hold_up_what_alertmanager_knows() {
+    let story = Story::with_looks(Vec::new()).await;
+    let world = &story.world;
+    *story.alertmanager.looks.lock().unwrap() = [look(world, &[], &[])].into();
+    story.prometheus.hangs.store(true, Ordering::SeqCst);
+    let by_query = Checks {
+        verify_query: Some("up == bool 1".to_owned()),
+        ..Checks::default()
+    };
+    story.verifying("web1", &by_query).await;
+    let by_alert = story.verifying("web2", &Checks::default()).await;
+    let verifying = tokio::spawn(verify(
+        story.asking(),
+        Arc::new(Live::default()),
+        CancellationToken::new(),
+    ));
+    until("both were asked", || async {
+        let both =
+            story.prometheus.asked.load(Ordering::SeqCst) == 1 && story.alertmanager.asked.lock().unwrap().len() == 1;
+        both.then_some(())
+    })
+    .await;
+    world.pass(1);
+    until("the alert has resolved", || async {
+        (world.state(by_alert).await == (JobStatus::Succeeded, Some(Reason::Healed))).then_some(())
+    })
+    .await;
+    verifying.abort();
 }

@@ -24,7 +24,7 @@ use crate::support::receiver::{Answer, Receiver};
 
 /// The story's clock.
 #[derive(Debug)]
-struct StoryClock(Arc<World>);
+pub(super) struct StoryClock(pub(super) Arc<World>);
 
 impl Clock for StoryClock {
     fn now(&self) -> Timestamp {
@@ -39,9 +39,9 @@ impl std::fmt::Debug for World {
 }
 
 /// A store with failed jobs, and a courier for their messages.
-struct Story {
-    world: Arc<World>,
-    jobs: Vec<JobId>,
+pub(super) struct Story {
+    pub(super) world: Arc<World>,
+    pub(super) jobs: Vec<JobId>,
     metrics: Metrics,
     courier: Courier,
 }
@@ -60,7 +60,7 @@ fn webhook(address: SocketAddr, rate: Rate) -> Notifier {
 }
 
 impl Story {
-    async fn new(failed: usize, address: SocketAddr, rate: Rate) -> Self {
+    pub(super) async fn new(failed: usize, address: SocketAddr, rate: Rate) -> Self {
         Self::with_outbox(failed, address, rate, |world| Arc::clone(&world.outbox)).await
     }
 
@@ -71,6 +71,7 @@ impl Story {
         outbox: impl FnOnce(&World) -> Arc<dyn Outbox>,
     ) -> Self {
         let world = Arc::new(World::new().await);
+        let outbox = outbox(&world);
         let mut jobs = Vec::new();
         for number in 0..failed {
             let name = format!("a{number}");
@@ -78,26 +79,53 @@ impl Story {
             jobs.push(world.job_for(firing(&name, world.ago(9)).via(telling, &name)).await);
             world.end(world.claim_one().await, Outcome::HostsFailed).await;
         }
+        let clock = Arc::new(StoryClock(Arc::clone(&world)));
+        Self::of((world, jobs), address, rate, (outbox, clock))
+    }
+
+    /// One with another world, or another clock.
+    pub(super) fn of(
+        (world, jobs): (Arc<World>, Vec<JobId>),
+        address: SocketAddr,
+        rate: Rate,
+        (outbox, clock): (Arc<dyn Outbox>, Arc<dyn Clock>),
+    ) -> Self {
+        Self::with((world, jobs), webhook(address, rate), (outbox, clock))
+    }
+
+    /// One with another notifier.
+    pub(super) fn to((world, jobs): (Arc<World>, Vec<JobId>), notifier: Notifier) -> Self {
+        let (outbox, clock) = (Arc::clone(&world.outbox), Arc::new(StoryClock(Arc::clone(&world))));
+        Self::with((world, jobs), notifier, (outbox, clock))
+    }
+
+    fn with(
+        (world, jobs): (Arc<World>, Vec<JobId>),
+        notifier: Notifier,
+        (outbox, clock): (Arc<dyn Outbox>, Arc<dyn Clock>),
+    ) -> Self {
         let metrics = Metrics::new();
         let tools = Tools {
             store: Arc::clone(&world.store),
-            outbox: outbox(&world),
+            outbox,
             live: Arc::new(Live::default()),
-            clock: Arc::new(StoryClock(Arc::clone(&world))),
+            clock,
             metrics: metrics.clone(),
             external_url: "http://gate".to_owned(),
         };
-        let sender = Sender::new(webhook(address, rate), "gate1").with_patience(Duration::from_secs(2));
         Self {
             world,
             jobs,
             metrics,
-            courier: Courier::new(tools, sender),
+            courier: Courier::new(
+                tools,
+                Sender::new(notifier, "gate1").with_patience(Duration::from_secs(2)),
+            ),
         }
     }
 
     /// Steps until nothing is left to do now.
-    async fn work(&mut self) -> Next {
+    pub(super) async fn work(&mut self) -> Next {
         loop {
             match self.courier.step().await.unwrap() {
                 Next::Now => {}
@@ -268,32 +296,20 @@ async fn a_full_disk_does_not_have_one_message_sent_again_and_again() {
 }
 
 #[tokio::test]
-async fn an_announcement_reaches_its_receiver_without_a_job() {
+async fn an_answer_counts_once_its_status_is_known_however_long_its_body_is() {
     let receiver = Receiver::start().await;
-    let mut story = Story::new(0, receiver.address(), Rate::default()).await;
-    let announcement = Announcement {
-        event: NotifyEvent::BreakerOpened,
-        to: vec!["ops".to_owned()],
-        key: "breaker/nginx-down/1".to_owned(),
-        title: "breaker opened: nginx-down".to_owned(),
-        text: "5 jobs of the route nginx-down failed within 30m; it rests for 1h.".to_owned(),
-    };
-    story
-        .world
-        .outbox
-        .announce(announcement, story.world.now())
-        .await
-        .unwrap();
-    assert_eq!(story.work().await, Next::Later);
-    let body = receiver.got()[0].json();
-    insta::assert_json_snapshot!(body, @r#"
-    {
-      "version": "1",
-      "event": "breaker_opened",
-      "text": "5 jobs of the route nginx-down failed within 30m; it rests for 1h.\n\nMore: http://gate/",
-      "url": "http://gate/",
-      "job": null,
-      "log_tail": ""
-    }
-    "#);
+    let mut story = Story::new(2, receiver.address(), Rate::default()).await;
+    receiver.answer(Answer::Endless(200));
+    receiver.answer(Answer::Endless(500));
+    let again_at = story.world.now() + Duration::from_secs(1);
+    assert_eq!(story.work().await, Next::At(again_at));
+    assert_eq!(receiver.got().len(), 2);
+    assert_eq!(
+        story.world.told(story.jobs[0]).await,
+        ["notified: notified ops: failed"]
+    );
+    assert_eq!(
+        story.world.told(story.jobs[1]).await,
+        ["not_notified: could not notify ops: failed; trying again: answered 500 Internal Server Error: so far"]
+    );
 }

@@ -28,6 +28,8 @@ use healgate::store::read::PageRequest;
 use healgate::store::sqlite::SqliteStore;
 use healgate::store::{By, Claim, HeldBack, Received, Store, StoreError};
 
+use sqlx::{Connection, SqliteConnection};
+
 use crate::support::wait::until;
 
 /// Remembers what the commits said.
@@ -111,6 +113,14 @@ impl World {
             _folder,
             ..self
         }
+    }
+
+    /// Changes the database behind the store's back.
+    pub(super) async fn meddle(&self, statement: &'static str) {
+        let url = format!("sqlite://{}", self._folder.path().join("healgate.db").display());
+        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+        sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
     }
 
     pub(super) fn now(&self) -> Timestamp {

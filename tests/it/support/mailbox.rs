@@ -1,7 +1,10 @@
 //! A mail server on loopback: real SMTP, with STARTTLS or TLS and a login where it is told so. Keeps what it takes.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -40,11 +43,23 @@ pub(crate) enum Way {
     Tls,
 }
 
+/// What the server has taken, and how it is told to behave.
+#[derive(Debug, Default)]
+struct Office {
+    got: Mutex<Vec<Mail>>,
+    /// What is said of a recipient instead of `250`.
+    refused: Mutex<HashMap<String, &'static str>>,
+    /// How long it looks through a mail before it answers.
+    thinks: Mutex<Duration>,
+    /// It does.
+    is_thinking: AtomicBool,
+}
+
 /// The server; it ends with the value.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     address: SocketAddr,
-    got: Arc<Mutex<Vec<Mail>>>,
+    office: Arc<Office>,
     task: JoinHandle<()>,
 }
 
@@ -52,9 +67,9 @@ impl Mailbox {
     pub(crate) async fn start(way: Way) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let got = Arc::new(Mutex::new(Vec::new()));
-        let task = tokio::spawn(serve(listener, way, Arc::clone(&got)));
-        Self { address, got, task }
+        let office = Arc::new(Office::default());
+        let task = tokio::spawn(serve(listener, way, Arc::clone(&office)));
+        Self { address, office, task }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -62,7 +77,23 @@ impl Mailbox {
     }
 
     pub(crate) fn got(&self) -> Vec<Mail> {
-        self.got.lock().unwrap().clone()
+        self.office.got.lock().unwrap().clone()
+    }
+
+    /// From now on, that is said of this recipient.
+    pub(crate) fn refuse(&self, recipient: &str, answer: &'static str) {
+        self.office.refused.lock().unwrap().insert(recipient.to_owned(), answer);
+    }
+
+    /// From now on, it looks through each mail for so long.
+    pub(crate) fn think(&self, time: Duration) {
+        *self.office.thinks.lock().unwrap() = time;
+    }
+
+    /// Waits until it looks through a mail.
+    pub(crate) async fn until_thinking(&self) {
+        let is_thinking = || async { self.office.is_thinking.load(Ordering::SeqCst).then_some(()) };
+        until("the mailbox looks through a mail", is_thinking).await;
     }
 
     /// Waits until it has got that many.
@@ -89,28 +120,28 @@ fn acceptor() -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-async fn serve(listener: TcpListener, way: Way, got: Arc<Mutex<Vec<Mail>>>) {
+async fn serve(listener: TcpListener, way: Way, office: Arc<Office>) {
     let acceptor = acceptor();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let (acceptor, got) = (acceptor.clone(), Arc::clone(&got));
+        let (acceptor, office) = (acceptor.clone(), Arc::clone(&office));
         // A connection that breaks is the other side's affair.
-        tokio::spawn(async move { greet(stream, way, acceptor, got).await.ok() });
+        tokio::spawn(async move { greet(stream, way, acceptor, office).await.ok() });
     }
 }
 
-async fn greet(stream: TcpStream, way: Way, acceptor: TlsAcceptor, got: Arc<Mutex<Vec<Mail>>>) -> std::io::Result<()> {
+async fn greet(stream: TcpStream, way: Way, acceptor: TlsAcceptor, office: Arc<Office>) -> std::io::Result<()> {
     if way == Way::Tls {
         let mut stream = BufReader::new(acceptor.accept(stream).await?);
         say(&mut stream, "220 localhost").await?;
-        return converse(&mut stream, &got, (true, false)).await.map(drop);
+        return converse(&mut stream, &office, (true, false)).await.map(drop);
     }
     let mut stream = BufReader::new(stream);
     say(&mut stream, "220 localhost").await?;
-    let upgrades = converse(&mut stream, &got, (false, way == Way::StartTls)).await?;
+    let upgrades = converse(&mut stream, &office, (false, way == Way::StartTls)).await?;
     if upgrades {
         let mut stream = BufReader::new(acceptor.accept(stream.into_inner()).await?);
-        converse(&mut stream, &got, (true, false)).await?;
+        converse(&mut stream, &office, (true, false)).await?;
     }
     Ok(())
 }
@@ -123,7 +154,7 @@ async fn say(stream: &mut (impl AsyncWrite + Unpin), line: &str) -> std::io::Res
 /// Until the client goes, or wants to be encrypted.
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut BufReader<S>,
-    got: &Mutex<Vec<Mail>>,
+    office: &Office,
     (encrypted, upgrades): (bool, bool),
 ) -> std::io::Result<bool> {
     let empty = Mail {
@@ -156,13 +187,20 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
                 "250 ok"
             }
             "RCPT" => {
-                mail.to.push(address());
-                "250 ok"
+                let refused = office.refused.lock().unwrap().get(&address()).copied();
+                if refused.is_none() {
+                    mail.to.push(address());
+                }
+                refused.unwrap_or("250 ok")
             }
             "DATA" => {
                 say(stream, "354 go on").await?;
                 mail.text = data(stream).await?;
-                got.lock().unwrap().push(std::mem::replace(&mut mail, empty.clone()));
+                let time = *office.thinks.lock().unwrap();
+                office.is_thinking.store(true, Ordering::SeqCst);
+                tokio::time::timeout(time, std::future::pending::<()>()).await.ok();
+                let kept = std::mem::replace(&mut mail, empty.clone());
+                office.got.lock().unwrap().push(kept);
                 "250 2.0.0 kept"
             }
             "QUIT" => {

@@ -1,6 +1,7 @@
 //! The Alertmanager and the Prometheus of the system, as children of the test.
 #![expect(clippy::disallowed_methods, reason = "starts the programs that are installed")]
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
@@ -15,7 +16,7 @@ use super::wait::until;
 /// A running Alertmanager; killed with the value.
 #[derive(Debug)]
 pub(crate) struct Alertmanager {
-    _process: Child,
+    process: Child,
     url: String,
     client: Client,
 }
@@ -47,7 +48,7 @@ impl Alertmanager {
         let client = super::client();
         let process = started(command, &client, address).await;
         Self {
-            _process: process,
+            process,
             url: format!("http://{address}"),
             client,
         }
@@ -55,6 +56,12 @@ impl Alertmanager {
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Stops it (`STOP`), so that it answers nobody, or lets it go on (`CONT`).
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let id = i32::try_from(self.process.id().unwrap()).unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 
     /// Posts an alert as Prometheus does: with its labels, and its end if it is over.
@@ -68,10 +75,19 @@ impl Alertmanager {
 
     /// Has a person silence alerts of that name; answers with the silence's id.
     pub(crate) async fn silence(&self, alertname: &str, by: &str) -> String {
+        let labels = [("alertname".to_owned(), alertname.to_owned())];
+        self.silence_all(&labels.into(), by, "maintenance").await
+    }
+
+    /// Silences alerts with these labels.
+    pub(crate) async fn silence_all(&self, labels: &BTreeMap<String, String>, by: &str, comment: &str) -> String {
+        let matchers: Vec<Value> = labels
+            .iter()
+            .map(|(name, value)| json!({"name": name, "value": value, "isRegex": false, "isEqual": true}))
+            .collect();
         let silence = json!({
-            "matchers": [{"name": "alertname", "value": alertname, "isRegex": false, "isEqual": true}],
-            "startsAt": "2026-01-31T09:00:00Z", "endsAt": "2099-01-31T09:00:00Z",
-            "createdBy": by, "comment": "maintenance",
+            "matchers": matchers, "startsAt": "2026-01-31T09:00:00Z", "endsAt": "2099-01-31T09:00:00Z",
+            "createdBy": by, "comment": comment,
         });
         let created = self.write("/api/v2/silences", &silence).await;
         created["silenceID"].as_str().unwrap().to_owned()

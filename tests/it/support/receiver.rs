@@ -31,6 +31,8 @@ impl Received {
 pub(crate) enum Answer {
     /// That status, with more header lines.
     Status(u16, &'static str),
+    /// That status, and a body that begins and does not end.
+    Endless(u16),
     /// Nothing, for ever.
     Silence,
 }
@@ -117,6 +119,11 @@ async fn converse(
             Answer::Status(status, headers) => {
                 let text = format!("HTTP/1.1 {status} Told\r\n{headers}Content-Length: 2\r\n\r\nok");
                 stream.write_all(text.as_bytes()).await?;
+            }
+            Answer::Endless(status) => {
+                let text = format!("HTTP/1.1 {status} Told\r\nContent-Length: 100\r\n\r\nso far");
+                stream.write_all(text.as_bytes()).await?;
+                std::future::pending::<()>().await;
             }
             Answer::Silence => std::future::pending().await,
         }

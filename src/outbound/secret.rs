@@ -10,18 +10,20 @@ use crate::config::Secret;
 const MOST_BYTES: u64 = 64 << 10;
 
 /// The secret's text, without white space around it. Reads its file; never waits for a pipe. `what` names it in errors.
-pub(super) fn read(secret: &Secret, what: &str) -> Result<String, String> {
-    let text = match secret {
-        Secret::Inline(text) => text.clone(),
-        Secret::File(path) => {
-            read_file(path).map_err(|error| format!("cannot read {what} from {}: {error}", path.display()))?
-        }
-    };
-    let text = text.trim();
-    match (text.is_empty(), secret) {
-        (false, _) => Ok(text.to_owned()),
-        (true, Secret::File(path)) => Err(format!("{what} is empty: {} says nothing", path.display())),
-        (true, Secret::Inline(_)) => Err(format!("{what} is empty")),
+pub(crate) fn read(secret: &Secret, what: &str) -> Result<String, String> {
+    match secret {
+        Secret::File(path) => from_file(path, what),
+        Secret::Inline(text) if text.trim().is_empty() => Err(format!("{what} is empty")),
+        Secret::Inline(text) => Ok(text.trim().to_owned()),
+    }
+}
+
+/// The same for one that is always in a file.
+pub(crate) fn from_file(path: &Path, what: &str) -> Result<String, String> {
+    let text = read_file(path).map_err(|error| format!("cannot read {what} from {}: {error}", path.display()))?;
+    match text.trim() {
+        "" => Err(format!("{what} is empty: {} says nothing", path.display())),
+        text => Ok(text.to_owned()),
     }
 }
 

@@ -1,0 +1,97 @@
+//! Where messages lead to: what people can read in this gateway. The one place that knows, so that a page for people can
+//! take over from the API.
+
+use std::fmt::Write;
+
+use crate::domain::ids::{Fingerprint, JobId};
+use crate::domain::notify::NotifyEvent;
+
+/// Links into one gateway.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Links<'a> {
+    /// Without a slash at its end.
+    external_url: &'a str,
+}
+
+impl<'a> Links<'a> {
+    pub(super) fn new(external_url: &'a str) -> Self {
+        Self { external_url }
+    }
+
+    pub(super) fn job(self, job: JobId) -> String {
+        self.api(&format!("jobs/{job}"))
+    }
+
+    /// The alert's episodes, with what was decided and done about it.
+    pub(super) fn story(self, alert: &Fingerprint) -> String {
+        self.api(&format!("alerts/{}", segment(alert.as_str())))
+    }
+
+    /// What an announcement is about.
+    pub(super) fn announced(self, event: NotifyEvent) -> String {
+        self.api(match event {
+            NotifyEvent::BreakerOpened => "breakers",
+            // Alerts that flap are held back, too.
+            NotifyEvent::Storm | NotifyEvent::Exhausted => "held",
+            NotifyEvent::HeartbeatMissed => "routes",
+            NotifyEvent::Failed
+            | NotifyEvent::NotHealed
+            | NotifyEvent::Healed
+            | NotifyEvent::AwaitingApproval
+            | NotifyEvent::Lost => "jobs",
+        })
+    }
+
+    /// What works in any gateway.
+    pub(super) fn anything(self) -> String {
+        self.api("jobs")
+    }
+
+    fn api(self, path: &str) -> String {
+        format!("{}/api/v1/{path}", self.external_url)
+    }
+}
+
+/// A text as one segment of a path (RFC 3986): senders choose fingerprints freely.
+fn segment(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut path, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            // Nothing keeps a text from growing.
+            let _ = write!(path, "%{byte:02X}");
+        }
+        path
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::StatusCode;
+
+    use super::*;
+    use crate::domain::job::JobStatus;
+    use crate::http::fake::{Gateway, job};
+
+    #[test]
+    fn a_fingerprint_stays_one_segment_whatever_it_is() {
+        let links = Links::new("https://h/gate");
+        let story = |raw: &str| links.story(&Fingerprint::parse(raw).unwrap());
+        assert_eq!(story("0123abcd"), "https://h/gate/api/v1/alerts/0123abcd");
+        assert_eq!(
+            story("a/../b?c#d é"),
+            "https://h/gate/api/v1/alerts/a%2F..%2Fb%3Fc%23d%20%C3%A9"
+        );
+    }
+
+    #[actix_web::test]
+    async fn links_lead_to_what_the_gateway_serves() {
+        let gateway = Gateway::new();
+        let links = Links::new("");
+        let job = gateway.add_job(job(1, JobStatus::Failed));
+        let announced = NotifyEvent::ALL.iter().map(|event| links.announced(*event));
+        for link in announced.chain([links.anything(), links.job(job)]) {
+            assert_eq!(gateway.get(&link).await.status, StatusCode::OK, "{link}");
+        }
+    }
+}
