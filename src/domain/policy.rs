@@ -5,6 +5,7 @@ mod decide;
 mod delivery;
 mod episodes;
 mod guard;
+mod new_job;
 mod restrain;
 
 pub use after_run::{AfterRun, RunFacts, after_run};

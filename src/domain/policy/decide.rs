@@ -1,16 +1,15 @@
 //! The decisions about one notification.
 
-use crate::domain::aftercare::{Aftercare, Rung};
 use crate::domain::decision::{Decision, DecisionKind, WouldRun};
 use crate::domain::ids::{EpisodeId, JobId};
-use crate::domain::job::{JobStatus, NewJob, Reason, Trigger};
+use crate::domain::job::{JobStatus, Reason};
 use crate::domain::parameters::Plan;
 use crate::domain::policy::delivery::{Delivery, Held, Intake, Reached, Verdict};
 use crate::domain::policy::episodes::{EpisodeFacts, HeldFacts, JobFacts, Ledger, Place};
 use crate::domain::policy::guard::guard;
+use crate::domain::policy::new_job::{Chosen, new_job};
 use crate::domain::policy::restrain::{Restraint, Restraints, Wish};
 use crate::domain::route::{Mode, Route};
-use crate::domain::span::Span;
 
 /// Decides about every alert of a notification, in order, for every route that it reaches.
 pub fn decide(delivery: &Delivery, ledger: &mut Ledger) -> Verdict {
@@ -75,16 +74,6 @@ struct Deciding<'a> {
     place: Place,
     is_again: bool,
     verdict: &'a mut Verdict,
-}
-
-/// What a route runs for an alert.
-struct Chosen<'a> {
-    job: JobId,
-    plan: &'a Plan,
-    /// What follows if it does not heal.
-    ladder: &'a [Rung],
-    /// Why it is not the route's own playbook.
-    flaps: Option<String>,
 }
 
 impl<'a> Deciding<'a> {
@@ -296,7 +285,7 @@ impl<'a> Deciding<'a> {
         if let Some(flaps) = &chosen.flaps {
             reason = format!("{flaps}; therefore the next rung of the ladder: {reason}");
         }
-        let job = self.new_job(reached, chosen, episode, (status, waits));
+        let job = new_job((self.delivery, self.intake), reached, chosen, (episode, status, waits));
         self.verdict.jobs.push(job);
         let wish = self.wish(reached, chosen);
         self.restraints.made(&wish, chosen.job);
@@ -313,46 +302,6 @@ impl<'a> Deciding<'a> {
             finished_at: None,
         });
         self.push_chosen(Some(&route.name), (kind, reason, Some(chosen.job)), chosen);
-    }
-
-    fn new_job(
-        &self,
-        reached: &Reached,
-        chosen: &Chosen<'_>,
-        episode: EpisodeId,
-        (status, waits): (JobStatus, Span),
-    ) -> NewJob {
-        let (route, plan, now) = (&reached.route, chosen.plan, self.delivery.received_at);
-        NewJob {
-            id: chosen.job,
-            status,
-            playbook: plan.playbook.clone(),
-            route: Some(route.name.clone()),
-            target: plan.target.clone(),
-            trigger: Trigger::Alert,
-            triggered_by: self.delivery.posted_by.clone(),
-            rerun_of: None,
-            follows: None,
-            episode: Some(episode),
-            alert: Some(self.intake.alert.clone()),
-            group: Some(self.delivery.group.clone()),
-            parameters: plan.parameters.clone(),
-            by_hand: None,
-            changes: None,
-            resolved_within: route.resolved_within,
-            on_resolved: route.on_resolved.clone(),
-            aftercare: Aftercare::of(
-                route,
-                &self.delivery.fleet,
-                chosen.ladder.to_vec(),
-                reached.cleanup.clone(),
-            ),
-            notify: route.notify.clone(),
-            checks: plan.checks.clone(),
-            created_at: now,
-            expires_at: now + waits.duration(),
-            runs_within: (route.mode == Mode::Approve).then_some(route.expires),
-        }
     }
 
     fn push_chosen(
