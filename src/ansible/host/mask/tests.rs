@@ -136,38 +136,3 @@ proptest! {
         }
     }
 }
-
-/// Of this thread: other work on the machine does not count.
-fn cpu_seconds() -> f64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
-}
-
-/// Measures; says nothing about right or wrong: `cargo test --release --lib mask_speed -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn mask_speed() {
-    let line = "\u{1b}[0;32mok: [web1] => (item=nginx) => {\"changed\": false, \"rc\": 0, \"stdout\": \"active 12:30\"}\u{1b}[0m\n";
-    let text = line.repeat((64 << 20) / line.len());
-    let token = |n: u32| -> Vec<u8> { format!("{:x}", n.wrapping_mul(2_654_435_761)).repeat(4).into_bytes() };
-    let key = (0..24).map(|line| format!("{line}{}", "kQ3/x+Zp".repeat(8)).into_bytes());
-    let words = ["changed-not".into(), "nginx: no".into(), "ok?".into()];
-    let cases: [(&str, Vec<Vec<u8>>); 5] = [
-        ("1 secret", vec![b"correct horse battery".to_vec()]),
-        ("3 secrets", (1..4).map(token).collect()),
-        ("20 secrets", (1..21).map(token).collect()),
-        ("a key of 24 lines", key.collect()),
-        ("secrets like the text", words.to_vec()),
-    ];
-    for (name, all) in cases {
-        let mut mask = Mask::new(&secrets(&all)).unwrap().unwrap();
-        let mut out = Vec::new();
-        let start = cpu_seconds();
-        for chunk in text.as_bytes().chunks(64 << 10) {
-            out.clear();
-            mask.push(chunk, &mut out);
-        }
-        let speed = text.len() as f64 / 1e6 / (cpu_seconds() - start);
-        println!("{name}: {speed:.0} MB/s");
-    }
-}
