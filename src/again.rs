@@ -47,7 +47,8 @@ impl fmt::Debug for Again {
 impl Again {
     /// Works until it is stopped.
     pub async fn run(self) {
-        let mut known = self.catalogue.in_force();
+        // A start may bring other rules, too.
+        let mut known = None;
         while !self.stopping.is_cancelled() {
             let wake = match self.work(&mut known).await {
                 Ok(wake) => wake,
@@ -65,11 +66,11 @@ impl Again {
     }
 
     /// Decides about all that is due. Answers when to look again at the latest.
-    async fn work(&self, known: &mut Arc<dyn Remediations>) -> Result<Instant, StoreError> {
+    async fn work(&self, known: &mut Option<Arc<dyn Remediations>>) -> Result<Instant, StoreError> {
         let in_force = self.catalogue.in_force();
-        if !Arc::ptr_eq(known, &in_force) {
+        if !known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &in_force)) {
             self.store.reconsider_held(self.clock.now()).await?;
-            *known = in_force;
+            *known = Some(in_force);
         }
         loop {
             let due = self.store.due_held(self.clock.now(), AT_ONCE).await?;

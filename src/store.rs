@@ -104,7 +104,7 @@ pub struct Ended {
     pub at: Timestamp,
 }
 
-/// An alert that was found resolved by asking, in that episode, as it fires again: from the time on at which it was found so.
+/// An alert that was found resolved by asking, in that episode, as it fires again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comeback {
     pub episode: EpisodeId,
@@ -190,7 +190,7 @@ pub trait Store: Brakes {
     /// The alerts whose last episode was closed since then because Alertmanager was asked, as if they fired again.
     async fn asked_episodes(&self, since: Timestamp) -> Result<Vec<Comeback>, StoreError>;
 
-    /// Opens a new episode of an alert that fires again, and has the routes that made its jobs decide about it. Nothing
+    /// Opens a new episode of an alert that fires again, and has the routes that decided about it before decide again. Nothing
     /// happens, and the answer is no, where the alert was heard of meanwhile.
     async fn come_back(&self, comeback: Comeback, now: Timestamp) -> Result<bool, StoreError>;
 

@@ -19,8 +19,19 @@ pub struct Look {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
     pub process: Process,
-    /// The alerts that it has active, and the silences of each.
-    pub active: HashMap<Fingerprint, Vec<String>>,
+    /// The alerts that it has active.
+    pub active: HashMap<Fingerprint, Active>,
+}
+
+/// An alert as one Alertmanager has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Active {
+    /// The silences that are on it.
+    pub silenced_by: Vec<String>,
+    /// By another alert, or by the time of day.
+    pub is_muted: bool,
+    /// When it began, if that was told.
+    pub starts_at: Option<Timestamp>,
 }
 
 /// An Alertmanager from its start to its end: it keeps no alerts over a restart.
@@ -62,7 +73,7 @@ impl Look {
         let mut active = active.peekable();
         if active.peek().is_some() {
             return Standing::Firing {
-                silenced_by: active.flatten().cloned().collect(),
+                silenced_by: active.flat_map(|active| &active.silenced_by).cloned().collect(),
             };
         }
         let must_have_had = |process: &Process| alert.starts_at >= process.up_since || seen.0.contains(process);
@@ -70,6 +81,14 @@ impl Look {
             return Standing::Gone;
         }
         Standing::Unknown { why: self.unknown() }
+    }
+
+    /// The alert as one of them has it who would tell of it; nothing if another one keeps it silent.
+    pub fn open(&self, alert: &Fingerprint) -> Option<&Active> {
+        let has = self.sightings.iter().filter_map(|sighting| sighting.active.get(alert));
+        let is_open = |active: &&Active| active.silenced_by.is_empty() && !active.is_muted;
+        let all: Vec<&Active> = has.collect();
+        all.first().copied().filter(|_| all.iter().all(is_open))
     }
 
     fn unknown(&self) -> String {
@@ -134,8 +153,29 @@ mod tests {
                 name: name.to_owned(),
                 up_since: at(up_since),
             },
-            active: silences.map(|ids| (alert().fingerprint, ids)).into_iter().collect(),
+            active: silences
+                .map(|ids| (alert().fingerprint, silenced(ids)))
+                .into_iter()
+                .collect(),
         }
+    }
+
+    fn silenced(silenced_by: Vec<String>) -> Active {
+        Active {
+            silenced_by,
+            ..Active::default()
+        }
+    }
+
+    #[test]
+    fn it_is_open_where_nobody_keeps_it_silent() {
+        let open = |sightings: &[Sighting]| look(sightings).open(&alert().fingerprint).is_some();
+        assert!(!open(&[sighting("a", 0, None)]));
+        assert!(open(&[sighting("a", 0, None), sighting("b", 0, Some(&[]))]));
+        assert!(!open(&[sighting("a", 0, Some(&["s1"])), sighting("b", 0, Some(&[]))]));
+        let mut inhibited = sighting("a", 0, Some(&[]));
+        inhibited.active.values_mut().for_each(|active| active.is_muted = true);
+        assert!(!open(&[inhibited]));
     }
 
     fn look(sightings: &[Sighting]) -> Look {

@@ -13,7 +13,7 @@ use crate::config::Peer;
 use crate::domain::alert::{Alert, Labels};
 use crate::domain::attempt::AttemptKey;
 use crate::domain::ids::Fingerprint;
-use crate::domain::standing::{Look, Process, Sighting};
+use crate::domain::standing::{Active, Look, Process, Sighting};
 use crate::domain::timestamp::Timestamp;
 use crate::peers::client::PeerClient;
 use crate::peers::members::Members;
@@ -31,15 +31,32 @@ pub struct Cluster {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ApiAlert {
     fingerprint: Fingerprint,
     status: ApiAlertStatus,
+    starts_at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ApiAlertStatus {
     silenced_by: Vec<String>,
+    #[serde(default)]
+    inhibited_by: Vec<String>,
+    /// By time; since version 0.28.
+    #[serde(default)]
+    muted_by: Vec<String>,
+}
+
+impl From<ApiAlert> for Active {
+    fn from(alert: ApiAlert) -> Self {
+        Self {
+            is_muted: !(alert.status.inhibited_by.is_empty() && alert.status.muted_by.is_empty()),
+            silenced_by: alert.status.silenced_by,
+            starts_at: alert.starts_at,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -197,7 +214,7 @@ async fn sight(member: Arc<PeerClient>, filters: Arc<Vec<(&'static str, String)>
     let status: ApiStatus = member.get("api/v2/status", &[]).await?;
     let active = alerts
         .into_iter()
-        .map(|alert| (alert.fingerprint, alert.status.silenced_by));
+        .map(|alert| (alert.fingerprint.clone(), Active::from(alert)));
     Ok(Sighting {
         process: Process {
             name: member.name().to_owned(),

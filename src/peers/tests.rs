@@ -248,7 +248,8 @@ async fn alertmanagers_are_asked_for_what_the_alerts_have_in_common() {
     ]);
     let two = alert(&[("alertname", "Slow"), ("instance", "b"), ("job", "web")]);
     let alerts = json!([
-        {"fingerprint": one.fingerprint, "status": {"state": "suppressed", "silencedBy": ["s1"], "inhibitedBy": []}},
+        {"fingerprint": one.fingerprint, "startsAt": "2026-01-31T08:59:00.000Z",
+         "status": {"state": "suppressed", "silencedBy": ["s1"], "inhibitedBy": ["0123456789abcdef"]}},
         {"fingerprint": "0123456789abcdef", "status": {"state": "active", "silencedBy": [], "inhibitedBy": []}},
     ]);
     let (peer, requests) = serve(vec![ok(&alerts), status(), ok(&json!([])), status()]).await;
@@ -257,7 +258,9 @@ async fn alertmanagers_are_asked_for_what_the_alerts_have_in_common() {
     assert_eq!(look.failures, Vec::<String>::new());
     let sighting = &look.sightings[0];
     assert_eq!(sighting.process.up_since, "2026-01-31T08:00:00.5Z".parse().unwrap());
-    assert_eq!(sighting.active[&one.fingerprint], ["s1"]);
+    let active = &sighting.active[&one.fingerprint];
+    assert_eq!((&active.silenced_by, active.is_muted), (&vec!["s1".to_owned()], true));
+    assert_eq!(active.starts_at, Some("2026-01-31T08:59:00Z".parse().unwrap()));
     assert!(!sighting.active.contains_key(&two.fingerprint));
     assert!(cluster.look(&[&one]).await.sightings[0].active.is_empty());
     let requests = requests.await.unwrap();

@@ -7,7 +7,6 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::alert::Alert;
-use crate::domain::standing::{Seen, Standing};
 use crate::store::StoreError;
 use crate::worker::Asking;
 
@@ -46,11 +45,12 @@ pub async fn look_for_comebacks(asking: &Asking) -> Result<(), StoreError> {
     }
     let alerts: Vec<&Alert> = gone.iter().map(|comeback| &comeback.alert).collect();
     let look = alertmanagers.look(&alerts).await;
-    for comeback in gone {
-        let standing = look.standing(&comeback.alert, &Seen::default());
-        if !matches!(standing, Standing::Firing { .. }) {
+    for mut comeback in gone {
+        // One that is silenced, inhibited or muted would not be reported either; it is looked at again.
+        let Some(active) = look.open(&comeback.alert.fingerprint) else {
             continue;
-        }
+        };
+        comeback.alert.starts_at = active.starts_at.unwrap_or(now);
         let alert = comeback.alert.fingerprint.clone();
         if asking.store.come_back(comeback, asking.clock.now()).await? {
             tracing::info!(%alert, "fires again: Alertmanager was asked");

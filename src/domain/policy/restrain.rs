@@ -87,21 +87,21 @@ pub enum Cooldown {
 impl Restraints {
     /// The first thing that holds the job back.
     pub fn restrain(&self, wish: &Wish<'_>) -> Option<Restraint> {
-        self.paused(wish)
-            .or_else(|| self.tripped(wish))
+        self.stopped(&wish.route.name, wish.target, wish.now)
             .or_else(|| self.held(wish))
             .or_else(|| self.flapping(wish))
             .or_else(|| self.capped(wish))
             .or_else(|| self.cooling_down(wish))
     }
 
-    /// The pause that stops jobs of that route on that target.
-    pub fn pause(&self, route: Option<&str>, target: &Target) -> Option<&Pause> {
-        self.pauses.iter().find(|pause| pause.scope.covers(route, target))
+    /// The pause or the breaker that stops jobs of that route on that target.
+    pub fn stopped(&self, route: &str, target: &Target, now: Timestamp) -> Option<Restraint> {
+        self.paused(route, target).or_else(|| self.tripped(route, target, now))
     }
 
-    fn paused(&self, wish: &Wish<'_>) -> Option<Restraint> {
-        let pause = self.pause(Some(&wish.route.name), wish.target)?;
+    fn paused(&self, route: &str, target: &Target) -> Option<Restraint> {
+        let covers = |pause: &&Pause| pause.scope.covers(Some(route), target);
+        let pause = self.pauses.iter().find(covers)?;
         let why = pause
             .comment
             .as_ref()
@@ -118,16 +118,11 @@ impl Restraints {
         })
     }
 
-    /// The breakers that a job depends on and that are not closed.
-    pub fn breakers<'a>(&'a self, wish: &'a Wish<'_>) -> impl Iterator<Item = &'a Breaker> {
-        let concerns = |breaker: &&Breaker| breaker.scope.covers(Some(&wish.route.name), wish.target);
-        self.breakers.iter().filter(concerns)
-    }
-
-    fn tripped(&self, wish: &Wish<'_>) -> Option<Restraint> {
-        self.breakers(wish).find_map(|breaker| {
+    fn tripped(&self, route: &str, target: &Target, now: Timestamp) -> Option<Restraint> {
+        let concerns = |breaker: &&Breaker| breaker.scope.covers(Some(route), target);
+        self.breakers.iter().filter(concerns).find_map(|breaker| {
             let scope = named(&breaker.scope);
-            let (reason, until) = match breaker.state(wish.now) {
+            let (reason, until) = match breaker.state(now) {
                 BreakerState::HalfOpen => return None,
                 BreakerState::Trying(job) => (
                     format!("the breaker of {scope} is half-open, and the job {job} tries whether it works again"),

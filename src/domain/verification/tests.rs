@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::alert::{AlertStatus, Labels, fingerprint};
-use crate::domain::standing::{Process, Sighting};
+use crate::domain::standing::{Active, Process, Sighting};
 
 fn at(second: u64) -> Timestamp {
     Timestamp::from_micros(0) + Duration::from_secs(second)
@@ -39,7 +39,7 @@ fn verification(number: u128, until: u64) -> Verification {
 
 /// An Alertmanager that has been up since that second, and has the alert or not.
 fn look(up_since: u64, active: bool) -> Look {
-    let silences = active.then(|| (alert().fingerprint, Vec::new()));
+    let silences = active.then(|| (alert().fingerprint, Active::default()));
     Look {
         sightings: vec![Sighting {
             process: Process {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::domain::alert::Alert;
+use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::decision::{Decision, WouldRun};
 use crate::domain::ids::{EpisodeId, Fingerprint, JobId, NotificationId};
 use crate::domain::policy::{Delivery, EpisodeChange, Verdict, decide, decide_again};
@@ -56,6 +56,14 @@ const CLOSE_EPISODES: &str = "
     FROM   json_each(?1) AS closed
     WHERE  episodes.id = closed.value ->> 'id'";
 
+const CONFIRM_ENDS: &str = "
+    -- confirm_ends
+    UPDATE episodes
+    SET    asked = 0
+    FROM   json_each(?1) AS closed
+    JOIN   alerts ON alerts.fingerprint = closed.value
+    WHERE  episodes.id = alerts.last_episode AND episodes.asked = 1";
+
 const SUPERSEDE_JOBS: &str = "
     -- supersede_jobs
     UPDATE jobs SET superseded = 1 WHERE id IN (SELECT value FROM json_each(?1))";
@@ -105,11 +113,26 @@ impl Write for Accept {
         let verdict = decide(&self.delivery, &mut ledger);
         change_episodes(scope, now, &verdict.episodes, are_distinct(&self.delivery)).await?;
         carry_out(scope, &self.delivery, &verdict).await?;
+        confirm_ends(scope, &self.delivery).await?;
         // After the jobs: one notification may report that an alert began and that it ended.
         resolve_jobs(scope, &closed(&verdict.episodes), now).await?;
         insert_decisions(scope, (Some(self.delivery.id), now), &verdict.decisions).await?;
         Ok(verdict.decisions)
     }
+}
+
+/// Alertmanager has said itself that these alerts are over: nobody needs to look at them any more.
+async fn confirm_ends(scope: &mut Scope<'_>, delivery: &Delivery) -> Result<(), StoreError> {
+    let resolved = delivery
+        .intakes
+        .iter()
+        .filter(|intake| intake.alert.status == AlertStatus::Resolved);
+    let resolved: Vec<&Fingerprint> = resolved.map(|intake| &intake.alert.fingerprint).collect();
+    if resolved.is_empty() {
+        return Ok(());
+    }
+    let statement = sqlx::query(CONFIRM_ENDS).bind(to_json(&resolved)?);
+    scope.execute(statement).await.map(drop)
 }
 
 /// Makes the jobs of a verdict, and keeps what it holds back.
@@ -120,11 +143,12 @@ async fn carry_out(scope: &mut Scope<'_>, delivery: &Delivery, verdict: &Verdict
             .await?;
     }
     insert_jobs(scope, &verdict.jobs).await?;
-    breakers::begin_trials(scope, &verdict.trials).await?;
     held::free(scope, &verdict.freed).await?;
     alarms::raise(scope, &verdict.held, &delivery.fleet, delivery.received_at).await?;
     let whose = (delivery.received_at, delivery.posted_by.as_str(), &delivery.group);
-    held::hold(scope, whose, &verdict.held).await
+    held::hold(scope, whose, &verdict.held).await?;
+    // After that: a job that has to wait for its target tries nothing, and others are asked.
+    breakers::begin_trials(scope, &verdict.trials, delivery.received_at).await
 }
 
 /// Decides once more about what was held back.

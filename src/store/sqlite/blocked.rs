@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use crate::domain::ids::{JobId, Target};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
+use crate::store::sqlite::breakers;
 use crate::store::sqlite::insert::{note, promote};
 use crate::store::sqlite::rows::{database, get, ids, integer, target};
 use crate::store::sqlite::writer::Scope;
@@ -13,10 +14,15 @@ use crate::store::sqlite::writer::Scope;
 /// How many jobs change from ready to blocked, or back, in one transaction: others want to write, too.
 pub(super) const AT_ONCE: usize = 200;
 
-/// What has begun holds its target all the same.
+/// What has begun holds its target all the same, and so does a rung that has taken it over.
 const BLOCK: &str = "
     -- block
-    UPDATE jobs SET blocked_by = ?2, front = (attempts > 0) WHERE id = ?1 RETURNING target";
+    UPDATE jobs
+    SET    blocked_by = ?2,
+           front = attempts > 0
+                   OR EXISTS (SELECT 1 FROM jobs AS before WHERE before.id = jobs.follows AND before.target = jobs.target)
+    WHERE  id = ?1
+    RETURNING target";
 
 /// Each cause, and how many of its jobs may go on now: of a half-open breaker, one that tries.
 const CAUSES: &str = "
@@ -54,30 +60,22 @@ const UNBLOCK: &str = "
                   LIMIT  ?2)
     RETURNING target";
 
-/// Of a rung, the job before it is asked again what follows, and not before the cause has ended. For an alert a new decision
-/// is due, which says what holds it back now.
+/// They are due at once: a new decision says what holds them back now.
 const KEEP_EXPIRED: &str = "
     -- keep_expired
     INSERT INTO held (episode, route, decision, reason, target, since, due_at, posted_by, alert, alert_group, follows)
-    SELECT expired.episode, expired.route,
-           CASE WHEN expired.trigger_kind = 'alert' THEN 'queued' WHEN expired.is_paused THEN 'paused' ELSE 'tripped' END,
-           'its job expired while it could not start', expired.target, ?2,
-           CASE WHEN expired.trigger_kind = 'alert' THEN ?2 WHEN NOT expired.is_paused THEN expired.until END,
+    SELECT expired.episode, expired.route, 'queued', 'its job expired while it could not start', expired.target, ?2, ?2,
            expired.triggered_by, expired.alert, expired.alert_group,
            CASE WHEN expired.trigger_kind = 'ladder' THEN expired.follows END
-    FROM   (SELECT jobs.*,
-                   EXISTS (SELECT 1 FROM pauses
-                           WHERE  scope IN ('all', 'route:' || jobs.route, 'target:' || jobs.target)) AS is_paused,
-                   EXISTS (SELECT 1 FROM breakers
-                           WHERE  scope IN ('all', 'route:' || jobs.route) AND is_open = 1) AS is_tripped,
-                   (SELECT MAX(until) FROM breakers
-                    WHERE  scope IN ('all', 'route:' || jobs.route) AND is_open = 1) AS until
-            FROM   json_each(?1) AS ended
-            JOIN   jobs     ON jobs.id = ended.value
-            JOIN   episodes ON episodes.id = jobs.episode
-            WHERE  jobs.trigger_kind IN ('alert', 'ladder') AND jobs.route IS NOT NULL AND episodes.closed_at IS NULL)
-           AS expired
-    WHERE  expired.is_paused OR expired.is_tripped
+    FROM   json_each(?1) AS ended
+    JOIN   jobs AS expired ON expired.id = ended.value
+    JOIN   episodes        ON episodes.id = expired.episode
+    WHERE  expired.trigger_kind IN ('alert', 'ladder') AND expired.route IS NOT NULL AND episodes.closed_at IS NULL
+    AND    (EXISTS (SELECT 1 FROM pauses
+                    WHERE  scope IN ('all', 'route:' || expired.route, 'target:' || expired.target))
+            OR EXISTS (SELECT 1 FROM breakers
+                       WHERE  scope IN ('all', 'route:' || expired.route) AND is_open = 1
+                       AND    (until IS NULL OR until > ?2 OR trial IS NOT NULL)))
     ON CONFLICT DO NOTHING";
 
 /// Takes a job out of the line until its cause ends; the next one for its target comes forward.
@@ -91,6 +89,7 @@ pub(super) async fn block(scope: &mut Scope<'_>, job: JobId, cause: &str, now: T
     let message = format!("does not start yet: {}", sentence(cause));
     note(scope, &job.to_string(), now, ("blocked", "healgate"), &message).await?;
     scope.touch(job);
+    breakers::drop_trials(scope, job, now).await?;
     promote(scope, &[&target(&row)?]).await
 }
 
@@ -134,7 +133,7 @@ async fn unblock_some(scope: &mut Scope<'_>, cause: &str, most: i64) -> Result<V
     rows.iter().map(target).collect()
 }
 
-/// Of the jobs that have just expired, those that were kept from starting: their alerts are not forgotten.
+/// Of the jobs that have just expired, those that a pause or a breaker kept from starting: their alerts are not forgotten.
 pub(super) async fn keep_expired(scope: &mut Scope<'_>, expired: &[JobId], now: Timestamp) -> Result<(), StoreError> {
     if expired.is_empty() {
         return Ok(());

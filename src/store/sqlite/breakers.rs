@@ -61,7 +61,13 @@ const CLOSE: &str = "
 
 const TRY: &str = "
     -- try_breaker
-    UPDATE breakers SET trial = ?2 WHERE scope = ?1 AND is_open = 1";
+    UPDATE breakers
+    SET    trial = ?2
+    WHERE  scope = ?1 AND is_open = 1 AND EXISTS (SELECT 1 FROM jobs WHERE id = ?2 AND front = 1)";
+
+const DROP_TRIALS: &str = "
+    -- drop_trials
+    UPDATE breakers SET trial = NULL WHERE is_open = 1 AND trial = ?1";
 
 const TRY_WITH_CLAIMED: &str = "
     -- try_with_claimed
@@ -249,12 +255,27 @@ async fn close(scope: &mut Scope<'_>, of: &Breakable, now: Timestamp) -> Result<
     Ok(done.rows_affected() > 0)
 }
 
-/// These jobs try these half-open breakers.
-pub(super) async fn begin_trials(scope: &mut Scope<'_>, trials: &[(Breakable, JobId)]) -> Result<(), StoreError> {
+/// These jobs try these half-open breakers: those that may start next.
+pub(super) async fn begin_trials(
+    scope: &mut Scope<'_>,
+    trials: &[(Breakable, JobId)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
     for (of, job) in trials {
-        scope
-            .execute(sqlx::query(TRY).bind(of.to_string()).bind(job.to_string()))
-            .await?;
+        let statement = sqlx::query(TRY).bind(of.to_string()).bind(job.to_string());
+        if scope.execute(statement).await? == 0 {
+            held::wake(scope, DecisionKind::Tripped, now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Something keeps that job from starting: what it was to try is left to others.
+pub(super) async fn drop_trials(scope: &mut Scope<'_>, job: JobId, now: Timestamp) -> Result<(), StoreError> {
+    let statement = sqlx::query(DROP_TRIALS).bind(job.to_string());
+    if scope.execute(statement).await? > 0 {
+        held::wake(scope, DecisionKind::Tripped, now).await?;
+        scope.moved();
     }
     Ok(())
 }

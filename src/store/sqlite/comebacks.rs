@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
-use crate::domain::alert::{Alert, AlertStatus};
+use crate::domain::alert::{Alert, AlertStatus, Group};
 use crate::domain::ids::EpisodeId;
 use crate::domain::timestamp::Timestamp;
 use crate::store::sqlite::rows::{database, fingerprint, get, json, parsed, time, to_json};
@@ -26,19 +26,21 @@ const REOPEN: &str = "
     SELECT ?2, old.fingerprint, old.alertname, old.labels, old.annotations, old.generator_url, ?3, ?4, ?4, 0
     FROM   episodes AS old
     JOIN   alerts ON alerts.fingerprint = old.fingerprint AND alerts.last_episode = old.id
-    WHERE  old.id = ?1 AND old.closed_at IS NOT NULL";
+    WHERE  old.id = ?1 AND old.asked = 1";
 
 const POINT_ALERT: &str = "
     -- point_alert
     UPDATE alerts SET last_episode = ?2, last_received_at = MAX(last_received_at, ?3) WHERE fingerprint = ?1";
 
-/// For each route that made a job before, a decision is due.
+/// For each route that decided about it before, a decision is due. What they worked on is a part of that.
 const HOLD_ROUTES: &str = "
     -- hold_routes
     INSERT INTO held (episode, route, decision, reason, target, since, due_at, posted_by, alert, alert_group)
-    SELECT ?2, route, 'resolved', 'the alert fires again', target, ?3, ?3, triggered_by, ?4, alert_group
-    FROM   jobs INDEXED BY jobs_of_episode
-    WHERE  episode = ?1 AND trigger_kind = 'alert' AND superseded = 0 AND route IS NOT NULL";
+    SELECT ?2, decided.route, 'resolved', 'the alert fires again', COALESCE(before.target, ?5), ?3, ?3,
+           COALESCE(before.triggered_by, 'healgate'), ?4, COALESCE(before.alert_group, ?6)
+    FROM   (SELECT DISTINCT route FROM decisions INDEXED BY decisions_of_alert
+            WHERE  fingerprint = ?7 AND episode = ?1 AND route IS NOT NULL) AS decided
+    LEFT   JOIN jobs AS before ON before.id = (SELECT MAX(id) FROM jobs INDEXED BY jobs_of_episode WHERE episode = ?1)";
 
 /// Alerts that were found resolved since then, and have not been heard of any more.
 pub(super) async fn asked_episodes(pool: &SqlitePool, since: Timestamp) -> Result<Vec<Comeback>, StoreError> {
@@ -50,7 +52,7 @@ pub(super) async fn asked_episodes(pool: &SqlitePool, since: Timestamp) -> Resul
     rows.iter().map(comeback).collect()
 }
 
-/// As an alert that fires from the time on at which it was found gone.
+/// As an alert that fires from the time on at which it was found gone, as far as is known here.
 fn comeback(row: &SqliteRow) -> Result<Comeback, StoreError> {
     Ok(Comeback {
         episode: parsed(row, "id")?,
@@ -103,6 +105,9 @@ impl Write for ComeBack {
             .bind(reopened.to_string())
             .bind(now.as_micros())
             .bind(to_json(alert)?)
+            .bind(alert.fingerprint.as_str())
+            .bind(to_json(&Group::default())?)
+            .bind(alert.fingerprint.as_str())
             .execute(&mut *scope.connection)
             .await
             .map_err(database)?;

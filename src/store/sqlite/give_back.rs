@@ -4,12 +4,12 @@ use async_trait::async_trait;
 
 use crate::domain::attempt::AttemptKey;
 use crate::domain::ids::EpisodeId;
-use crate::domain::job::CancelRequest;
+use crate::domain::job::{CancelRequest, Trigger};
 use crate::domain::timestamp::Timestamp;
 use crate::store::sqlite::change::end_waiting;
 use crate::store::sqlite::insert::note;
 use crate::store::sqlite::resolve::resolve_jobs;
-use crate::store::sqlite::rows::{cancel_requested, database, get, parsed, target, time_option};
+use crate::store::sqlite::rows::{cancel_requested, database, get, parsed_option, target, time_option, word};
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{By, StoreError};
 
@@ -43,7 +43,7 @@ const RELEASE: &str = "
     SET    status = 'queued', attempts = attempts - 1,
            started_at = CASE WHEN attempts = 1 THEN NULL ELSE started_at END
     WHERE  id = ?1 AND fence = ?2 AND status = 'running'
-    RETURNING target, cancel_requested_by, cancel_reason, episode,
+    RETURNING target, cancel_requested_by, cancel_reason, episode, trigger_kind,
               (SELECT ended_at FROM episodes WHERE episodes.id = jobs.episode AND closed_at IS NOT NULL) AS ended_at";
 
 /// Gives a claim back whose run never began.
@@ -123,11 +123,12 @@ pub(super) async fn give_back(
         };
         return end_waiting(scope, key.job, &target(&released)?, (reason.as_str(), &by)).await;
     }
-    match (get(&released, "episode")?, time_option(&released, "ended_at")?) {
-        (Some(_), Some(ended_at)) => {
-            let episode: EpisodeId = parsed(&released, "episode")?;
+    let trigger = word(&released, "trigger_kind", Trigger::parse)?;
+    let episode: Option<EpisodeId> = parsed_option(&released, "episode")?;
+    match (trigger, episode, time_option(&released, "ended_at")?) {
+        (Trigger::Alert | Trigger::Ladder, Some(episode), Some(ended_at)) => {
             resolve_jobs(scope, &[(episode, ended_at)], now).await
         }
-        (None::<String>, _) | (_, None) => Ok(()),
+        _ => Ok(()),
     }
 }

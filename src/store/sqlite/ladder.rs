@@ -12,7 +12,7 @@ use crate::domain::ids::{EpisodeId, JobId, Target};
 use crate::domain::job::{Job, JobStatus, NewJob, Reason, Trigger};
 use crate::domain::notify::{Notify, NotifyEvent};
 use crate::domain::parameters::Plan;
-use crate::domain::policy::{CapUse, Held, Restraint, cap_uses};
+use crate::domain::policy::{CapUse, Held, Restraint, Restraints, cap_uses};
 use crate::domain::route::OnResolved;
 use crate::domain::span::Span;
 use crate::domain::timestamp::Timestamp;
@@ -146,7 +146,11 @@ async fn take_rung(
         return Ok(());
     };
     let id = ended.job.id.to_string();
-    if let Some(restraint) = capped(scope, ended, plan, terms, now).await? {
+    let restraint = match stopped(scope, ended, plan, now).await? {
+        Some(stopped) => Some(stopped),
+        None => capped(scope, ended, plan, terms, now).await?,
+    };
+    if let Some(restraint) = restraint {
         // It is told once: what is decided again has a row already.
         if !held::holds_rung(scope, ended.job.id).await? {
             let message = format!("the next rung, {}, is held back: {}", rung.playbook, restraint.reason);
@@ -162,6 +166,27 @@ async fn take_rung(
         plan.playbook, plan.target, new.id
     );
     note(scope, &id, now, ("escalated", "healgate"), &message).await
+}
+
+/// A rung that is made anew waits for the end of pauses and breakers; one whose turn has just come waits in its line for that.
+async fn stopped(
+    scope: &mut Scope<'_>,
+    ended: &Ended,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<Option<Restraint>, StoreError> {
+    let Some(route) = ended.job.route.as_deref() else {
+        return Ok(None);
+    };
+    if !held::holds_rung(scope, ended.job.id).await? {
+        return Ok(None);
+    }
+    let stops = Restraints {
+        pauses: restraints::pauses(&mut *scope.connection).await?,
+        breakers: restraints::open_breakers(&mut *scope.connection).await?,
+        ..Restraints::default()
+    };
+    Ok(stops.stopped(route, &plan.target, now))
 }
 
 /// Caps hold back rungs too.

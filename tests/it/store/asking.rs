@@ -13,7 +13,7 @@ use healgate::domain::ids::JobId;
 use healgate::domain::job::{JobStatus, Reason};
 use healgate::domain::promql::Answer;
 use healgate::domain::route::OnResolved;
-use healgate::domain::standing::{Look, Process, Sighting};
+use healgate::domain::standing::{Active, Look, Process, Sighting};
 use healgate::domain::timestamp::Timestamp;
 use healgate::live::Live;
 use healgate::peers::{Alertmanagers, NewSilence, PeerError, Peers, Prometheus, Silence};
@@ -184,7 +184,11 @@ fn look(world: &World, hosts: &[&str], silenced_by: &[&str]) -> Look {
 }
 
 fn look_since(world: &World, up_since: Timestamp, hosts: &[&str], silenced_by: &[&str]) -> Look {
-    let silences: Vec<String> = silenced_by.iter().map(|id| (*id).to_owned()).collect();
+    let active = Active {
+        silenced_by: silenced_by.iter().map(|id| (*id).to_owned()).collect(),
+        starts_at: Some(world.now()),
+        ..Active::default()
+    };
     let alerts = hosts
         .iter()
         .map(|host| known(world, host, &Checks::default()).alert.fingerprint);
@@ -194,7 +198,7 @@ fn look_since(world: &World, up_since: Timestamp, hosts: &[&str], silenced_by: &
                 name: "am".to_owned(),
                 up_since,
             },
-            active: alerts.map(|alert| (alert, silences.clone())).collect(),
+            active: alerts.map(|alert| (alert, active.clone())).collect(),
         }],
         failures: Vec::new(),
     }

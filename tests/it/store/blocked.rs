@@ -8,7 +8,7 @@ use healgate::domain::ids::JobId;
 use healgate::domain::job::{JobStatus, Reason};
 use healgate::domain::pause::Scope;
 use healgate::domain::route::{Mode, Route};
-use healgate::domain::rules::BreakerRule;
+use healgate::domain::rules::{BreakerRule, Retry};
 use healgate::domain::span::Span;
 use healgate::store::{Answer, Claim};
 
@@ -108,7 +108,7 @@ async fn what_a_person_asks_for_passes_jobs_that_wait_for_a_breaker_or_for_the_r
 async fn a_job_between_its_attempts_keeps_its_target_though_it_may_not_go_on() {
     let world = World::new().await;
     let retrying = Route {
-        retry: Some(healgate::domain::rules::Retry {
+        retry: Some(Retry {
             attempts: 2,
             backoff: Span::from_secs(10),
             max_backoff: Span::from_secs(10),
@@ -197,6 +197,89 @@ async fn of_the_jobs_that_a_breaker_blocks_one_tries_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_trial_that_may_not_go_on_leaves_it_to_others() {
+    let world = World::new().await;
+    let retrying = Route {
+        retry: Some(Retry {
+            attempts: 2,
+            backoff: Span::from_secs(10),
+            max_backoff: Span::from_secs(10),
+            outcomes: vec![Outcome::HostsFailed],
+        }),
+        ..breaking()
+    };
+    trip(&world, &breaking()).await;
+    world.pass(300);
+    let trial = waiting(&world, "a", &retrying, "one").await;
+    world.end(world.claim_one().await, Outcome::HostsFailed).await;
+    let report = firing("b", world.ago(9)).via(breaking(), "two");
+    assert_eq!(world.post(vec![report]).await[0].kind, DecisionKind::Tripped);
+    pause(&world, "target:one").await;
+    world.pass(60);
+    assert_eq!(world.claimed(10).await, []);
+    assert_eq!(world.state(trial).await.0, JobStatus::Queued);
+    let other = world.decide_due().await[0].job.unwrap();
+    let key = world.claim_one().await;
+    assert_eq!(key.job, other);
+    world.end(key, Outcome::Ok).await;
+    assert_eq!(world.store.breakers().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_begun_job_that_a_breaker_stops_and_a_new_one_behind_it_do_not_wait_for_each_other() {
+    let world = World::new().await;
+    let retrying = Route {
+        retry: Some(Retry {
+            attempts: 2,
+            backoff: Span::from_secs(10),
+            max_backoff: Span::from_secs(10),
+            outcomes: vec![Outcome::HostsFailed],
+        }),
+        ..breaking()
+    };
+    let begun = waiting(&world, "a", &retrying, "one").await;
+    world.end(world.claim_one().await, Outcome::HostsFailed).await;
+    trip(&world, &breaking()).await;
+    world.pass(60);
+    assert_eq!(world.claimed(10).await, [], "it is blocked, and holds its target");
+    let report = firing("b", world.ago(9)).via(breaking(), "one");
+    assert_eq!(world.post(vec![report]).await[0].kind, DecisionKind::Tripped);
+    world.pass(300);
+    world.decide_due().await;
+    let key = world.claim_one().await;
+    assert_eq!((key.job, key.number), (begun, 2), "the one that holds the target tries");
+    world.end(key, Outcome::Ok).await;
+    assert_eq!(world.store.breakers().await.unwrap(), []);
+    world.decide_due().await;
+    assert_eq!(world.claimed(10).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_rung_keeps_the_target_that_it_has_taken_over() {
+    let world = World::new().await;
+    let narrow = Route {
+        at_once: Some(1),
+        otherwise: vec!["second".to_owned()],
+        ..route("narrow")
+    };
+    waiting(&world, "a", &narrow, "one").await;
+    let key = world.claim_one().await;
+    let older = waiting(&world, "b", &narrow, "two").await;
+    let other = waiting(&world, "c", &route("s"), "one").await;
+    assert_eq!(world.claimed(10).await, []);
+    world.pass(1);
+    world.end(key, Outcome::HostsFailed).await;
+    let next = world.claim_one().await;
+    assert_eq!(next.job, older);
+    assert_eq!(world.claimed(10).await, [], "nobody gets in between");
+    world.end(next, Outcome::Ok).await;
+    let rung = world.claim_one().await;
+    assert_eq!(world.job(rung.job).await.follows, Some(key.job));
+    world.end(rung, Outcome::Ok).await;
+    assert_eq!(world.claimed(10).await, [other]);
+}
+
+#[tokio::test]
 async fn a_trial_that_knows_no_rule_opens_the_breaker_for_as_long_as_before() {
     let world = World::new().await;
     // Made before the route had a breaker.
@@ -272,6 +355,7 @@ async fn a_rung_that_expired_while_its_breaker_was_open_is_made_anew() {
     assert_eq!(world.claimed(10).await, []);
     world.pass(3_600);
     world.store.settle_due(world.now()).await.unwrap();
+    world.decide_due().await;
     assert_eq!(world.held().await, [(DecisionKind::Tripped, None)]);
     world.pass(60);
     assert!(

@@ -219,3 +219,19 @@ async fn a_re_run_is_verified_while_its_alert_fires() {
     assert_eq!(world.state(rerun).await, HEALED);
     assert!(!world.job(id).await.healed_late);
 }
+
+#[tokio::test]
+async fn a_re_run_that_is_given_back_heals_nothing_that_ran_before() {
+    let world = World::new().await;
+    let id = world.job_for(firing("a", world.ago(9)).via(verified("r"), "one")).await;
+    world.end(world.claim_one().await, Outcome::Ok).await;
+    world.post(vec![resolved("a", world.ago(9), world.now())]).await;
+    world.pass(60);
+    let first = world.rerun(id).await;
+    world.end(world.claim_one().await, Outcome::Ok).await;
+    world.rerun(id).await;
+    let key = world.claim_one().await;
+    world.store.release(key, "it never began", world.now()).await.unwrap();
+    let job = world.job(first).await;
+    assert_eq!((job.healed_at, job.healed_late), (None, false));
+}

@@ -2,6 +2,7 @@
 //! happens, the promises of the policy hold after every step.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use healgate::domain::attempt::{AttemptKey, Outcome};
 use healgate::domain::decision::DecisionKind;
@@ -437,7 +438,7 @@ impl Week {
         }
         let holds = |job: &&Job| {
             matches!(job.status, JobStatus::Running | JobStatus::Verifying)
-                || job.status == JobStatus::Queued && !job.attempts.is_empty()
+                || job.status == JobStatus::Queued && (!job.attempts.is_empty() || job.trigger == Trigger::Ladder)
         };
         let all = self.jobs(&[]).await;
         let busy: HashSet<&Target> = all.iter().filter(holds).map(|job| &job.target).collect();
@@ -453,11 +454,37 @@ impl Week {
         }
     }
 
-    /// Once nothing is in the way and everything has resolved, nothing is left.
-    async fn finish(mut self) {
+    /// Once nothing is in the way, every job that waits gets its turn.
+    async fn goes_on(mut self) -> Self {
         for number in 0..3 {
             self = self.take(Step::Resume(number)).await;
         }
+        let give_up = self.world.now() + Duration::from_secs(900);
+        while self.world.now() < give_up {
+            for of in [Scope::All, Scope::Route("breaking".to_owned())] {
+                let by = self.world.by("ada");
+                self.world.store.reset_breaker(of, by).await.unwrap();
+            }
+            self.settle().await;
+            self.claim().await;
+            if self.running.is_empty() {
+                self.world.pass(30);
+            }
+            while let Some(key) = self.running.pop() {
+                self.world.end(key, Outcome::Ok).await;
+            }
+        }
+        let verifying = self.jobs(&[JobStatus::Verifying]).await;
+        let busy: HashSet<&Target> = verifying.iter().map(|job| &job.target).collect();
+        for job in self.jobs(&[JobStatus::Queued]).await {
+            let is_next = busy.contains(&job.target) || job.run_at >= self.world.ago(30);
+            assert!(is_next, "it never gets its turn: {job:#?}");
+        }
+        self
+    }
+
+    /// Once everything has resolved, nothing is left.
+    async fn finish(mut self) {
         let all: Vec<(usize, bool)> = (0..ALERTS).map(|alert| (alert, false)).collect();
         self.post(&all).await;
         self.settle().await;
@@ -487,7 +514,7 @@ async fn live(steps: Vec<Step>) {
         week = week.take(step).await;
         week.settle().await;
     }
-    week.finish().await;
+    week.goes_on().await.finish().await;
 }
 
 proptest! {
