@@ -138,13 +138,10 @@ pub(super) async fn keep_expired(scope: &mut Scope<'_>, expired: &[JobId], now: 
     if expired.is_empty() {
         return Ok(());
     }
-    let kept = sqlx::query(KEEP_EXPIRED)
-        .bind(ids(expired)?)
-        .bind(now.as_micros())
-        .execute(&mut *scope.connection)
-        .await
-        .map_err(database)?;
-    if kept.rows_affected() > 0 {
+    let kept = scope
+        .execute(sqlx::query(KEEP_EXPIRED).bind(ids(expired)?).bind(now.as_micros()))
+        .await?;
+    if kept > 0 {
         scope.held_back();
     }
     Ok(())

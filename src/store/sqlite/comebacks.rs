@@ -39,7 +39,7 @@ const HOLD_ROUTES: &str = "
     SELECT ?2, decided.route, 'resolved', 'the alert fires again', COALESCE(before.target, ?5), ?3, ?3,
            COALESCE(before.triggered_by, 'healgate'), ?4, COALESCE(before.alert_group, ?6)
     FROM   (SELECT DISTINCT route FROM decisions INDEXED BY decisions_of_alert
-            WHERE  fingerprint = ?7 AND episode = ?1 AND route IS NOT NULL) AS decided
+            WHERE  fingerprint = ?5 AND episode = ?1 AND route IS NOT NULL) AS decided
     LEFT   JOIN jobs AS before ON before.id = (SELECT MAX(id) FROM jobs INDEXED BY jobs_of_episode WHERE episode = ?1)";
 
 /// Alerts that were found resolved since then, and have not been heard of any more.
@@ -82,35 +82,28 @@ impl Write for ComeBack {
         let Self { comeback, now } = self;
         let Comeback { episode, alert } = &comeback;
         let reopened: EpisodeId = episode.moved_to(now);
-        let opened = sqlx::query(REOPEN)
+        let statement = sqlx::query(REOPEN)
             .bind(episode.to_string())
             .bind(reopened.to_string())
             .bind(alert.starts_at.as_micros())
-            .bind(now.as_micros())
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        if opened.rows_affected() == 0 {
+            .bind(now.as_micros());
+        let opened = scope.execute(statement).await?;
+        if opened == 0 {
             return Ok(false);
         }
-        sqlx::query(POINT_ALERT)
+        let statement = sqlx::query(POINT_ALERT)
             .bind(alert.fingerprint.as_str())
             .bind(reopened.to_string())
-            .bind(now.as_micros())
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        sqlx::query(HOLD_ROUTES)
+            .bind(now.as_micros());
+        scope.execute(statement).await?;
+        let statement = sqlx::query(HOLD_ROUTES)
             .bind(episode.to_string())
             .bind(reopened.to_string())
             .bind(now.as_micros())
             .bind(to_json(alert)?)
             .bind(alert.fingerprint.as_str())
-            .bind(to_json(&Group::default())?)
-            .bind(alert.fingerprint.as_str())
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
+            .bind(to_json(&Group::default())?);
+        scope.execute(statement).await?;
         scope.held_back();
         Ok(true)
     }

@@ -117,11 +117,7 @@ impl Write for Watch {
         let (begin, end) = (to_json(&self.begin)?, to_json(&self.end)?);
         change(scope, WATCH_HEARTBEATS, (&begin, self.now)).await?;
         for statement in [FORGET_HEARTBEATS, FORGET_MISSES] {
-            sqlx::query(statement)
-                .bind(&end)
-                .execute(&mut *scope.connection)
-                .await
-                .map_err(database)?;
+            scope.execute(sqlx::query(statement).bind(&end)).await?;
         }
         Ok(())
     }
@@ -198,11 +194,8 @@ async fn change(
     statement: &'static str,
     (routes, now): (&str, Timestamp),
 ) -> Result<(), StoreError> {
-    sqlx::query(statement)
-        .bind(routes)
-        .bind(now.as_micros())
-        .execute(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+    scope
+        .execute(sqlx::query(statement).bind(routes).bind(now.as_micros()))
+        .await?;
     Ok(())
 }

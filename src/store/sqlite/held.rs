@@ -120,14 +120,12 @@ pub(super) async fn hold(
             alert: to_json(&one.alert)?,
             follows: one.follows.map(|job| job.to_string()),
         };
-        sqlx::query(HOLD)
+        let statement = sqlx::query(HOLD)
             .bind(to_json(&[row])?)
             .bind(now.as_micros())
             .bind(posted_by)
-            .bind(to_json(group)?)
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
+            .bind(to_json(group)?);
+        scope.execute(statement).await?;
     }
     scope.held_back();
     Ok(())
@@ -162,6 +160,14 @@ pub(super) async fn free_rung(scope: &mut Scope<'_>, follows: JobId) -> Result<(
         .map(drop)
 }
 
+/// The same for all of these episodes, which are over.
+pub(super) async fn free_episodes(scope: &mut Scope<'_>, closed: &[EpisodeId]) -> Result<(), StoreError> {
+    scope
+        .execute(sqlx::query(FREE_EPISODES).bind(to_json(closed)?))
+        .await
+        .map(drop)
+}
+
 /// Whether a rung is held back that is to follow that job.
 pub(super) async fn holds_rung(scope: &mut Scope<'_>, follows: JobId) -> Result<bool, StoreError> {
     sqlx::query_scalar(HOLDS_RUNG)
@@ -169,14 +175,6 @@ pub(super) async fn holds_rung(scope: &mut Scope<'_>, follows: JobId) -> Result<
         .fetch_one(&mut *scope.connection)
         .await
         .map_err(database)
-}
-
-/// The same for all of these episodes, which are over.
-pub(super) async fn free_episodes(scope: &mut Scope<'_>, closed: &[EpisodeId]) -> Result<(), StoreError> {
-    scope
-        .execute(sqlx::query(FREE_EPISODES).bind(to_json(closed)?))
-        .await
-        .map(drop)
 }
 
 /// The cause of that decision has ended: all that it holds back is decided again.
@@ -190,8 +188,7 @@ pub(super) async fn wake(scope: &mut Scope<'_>, kind: DecisionKind, now: Timesta
 /// These jobs have ended: what waits for their routes on their targets is decided again.
 pub(super) async fn wake_places(scope: &mut Scope<'_>, jobs: &[JobId], now: Timestamp) -> Result<(), StoreError> {
     let statement = sqlx::query(WAKE_PLACE).bind(ids(jobs)?).bind(now.as_micros());
-    let done = statement.execute(&mut *scope.connection).await.map_err(database)?;
-    if done.rows_affected() > 0 {
+    if scope.execute(statement).await? > 0 {
         scope.held_back();
     }
     Ok(())
@@ -222,14 +219,11 @@ impl Write for ReleaseHeld {
     type Output = u64;
 
     async fn apply(self, scope: &mut Scope<'_>) -> Result<u64, StoreError> {
-        let done = sqlx::query(RELEASE_HELD)
-            .bind(self.now.as_micros())
-            .bind(&self.route)
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
+        let done = scope
+            .execute(sqlx::query(RELEASE_HELD).bind(self.now.as_micros()).bind(&self.route))
+            .await?;
         scope.held_back();
-        Ok(done.rows_affected())
+        Ok(done)
     }
 }
 

@@ -93,14 +93,12 @@ pub(super) async fn tell(
     if jobs.is_empty() || events.is_empty() {
         return Ok(());
     }
-    let told = sqlx::query(TELL)
+    let statement = sqlx::query(TELL)
         .bind(ids(jobs)?)
         .bind(to_json(events)?)
-        .bind(at.as_micros())
-        .execute(&mut *scope.connection)
-        .await
-        .map_err(database)?;
-    if told.rows_affected() > 0 {
+        .bind(at.as_micros());
+    let told = scope.execute(statement).await?;
+    if told > 0 {
         scope.told();
     }
     Ok(())
@@ -112,17 +110,15 @@ pub(super) async fn announce(
     announcement: &Announcement,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let told = sqlx::query(ANNOUNCE)
+    let statement = sqlx::query(ANNOUNCE)
         .bind(to_json(&announcement.to)?)
         .bind(&announcement.key)
         .bind(&announcement.title)
         .bind(&announcement.text)
         .bind(announcement.event.as_str())
-        .bind(at.as_micros())
-        .execute(&mut *scope.connection)
-        .await
-        .map_err(database)?;
-    if told.rows_affected() > 0 {
+        .bind(at.as_micros());
+    let told = scope.execute(statement).await?;
+    if told > 0 {
         scope.told();
     }
     Ok(())

@@ -57,14 +57,10 @@ impl Write for ResumeScope {
     type Output = bool;
 
     async fn apply(self, scope: &mut Scope<'_>) -> Result<bool, StoreError> {
-        let done = sqlx::query(RESUME)
-            .bind(self.scope.to_string())
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
+        let done = scope.execute(sqlx::query(RESUME).bind(self.scope.to_string())).await?;
         held::wake(scope, DecisionKind::Paused, self.by.at).await?;
         scope.moved();
-        let was_paused = done.rows_affected() > 0;
+        let was_paused = done > 0;
         if was_paused {
             tracing::warn!(scope = %self.scope, by = self.by.name, "resumed");
         }

@@ -100,9 +100,16 @@ impl Write for SettleDue {
 
 /// Expires what waited too long, and gives up verifications whose time is over.
 pub(super) async fn settle_due(scope: &mut Scope<'_>, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
-    let mut settled = Vec::new();
+    let expired = settle(
+        scope,
+        now,
+        EXPIRE_WAITING,
+        "expired: it waited longer than its route allows",
+    )
+    .await?;
+    blocked::keep_expired(scope, &expired, now).await?;
+    let mut settled = expired;
     for (statement, message) in [
-        (EXPIRE_WAITING, "expired: it waited longer than its route allows"),
         (
             GIVE_UP_VERIFYING,
             "not healed: the alert did not resolve in the time that its route allows",
@@ -112,18 +119,23 @@ pub(super) async fn settle_due(scope: &mut Scope<'_>, now: Timestamp) -> Result<
             "not healed: the query did not become true in the time that its route allows",
         ),
     ] {
-        let rows = sqlx::query(statement)
-            .bind(now.as_micros())
-            .fetch_all(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        let ended = conclude(scope, &rows, now, message).await?;
-        if statement == EXPIRE_WAITING {
-            blocked::keep_expired(scope, &ended, now).await?;
-        }
-        settled.extend(ended);
+        settled.extend(settle(scope, now, statement, message).await?);
     }
     Ok(settled)
+}
+
+async fn settle(
+    scope: &mut Scope<'_>,
+    now: Timestamp,
+    statement: &'static str,
+    message: &str,
+) -> Result<Vec<JobId>, StoreError> {
+    let rows = sqlx::query(statement)
+        .bind(now.as_micros())
+        .fetch_all(&mut *scope.connection)
+        .await
+        .map_err(database)?;
+    conclude(scope, &rows, now, message).await
 }
 
 /// Applies the end of episodes to their jobs. What was due must be settled: a verification whose time is over is not
