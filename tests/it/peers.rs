@@ -291,10 +291,8 @@ async fn asking_notices_the_recovery_before_the_webhook_does() {
     assert_eq!(gateway.job(&job).await, healed);
 }
 
-#[tokio::test]
-async fn a_silence_lasts_as_long_as_the_run_and_does_not_hide_the_recovery() {
-    let folder = Folder::new();
-    let alertmanager = Alertmanager::start(&folder).await;
+/// A gateway, and its job whose alert is silenced while it works; it goes on once there is a file `go`.
+async fn works_in_silence(folder: &Folder, alertmanager: &Alertmanager) -> (Gateway, String) {
     folder.settings(&settings(Some(alertmanager.url()), None));
     folder.write(
         "remediations.yml",
@@ -304,13 +302,29 @@ async fn a_silence_lasts_as_long_as_the_run_and_does_not_hide_the_recovery() {
         "fix.yml",
         &format!("say('working')\nwait_for({:?})\n{FIX}", folder.path("go")),
     );
-    let gateway = Gateway::start(&folder).await;
+    let gateway = Gateway::start(folder).await;
     alertmanager.post(&json!(labels()), None).await;
     let job = gateway.queue(reported()).await;
     until("it works", || async {
         (gateway.log_of(&job).await == "working\n").then_some(())
     })
     .await;
+    (gateway, job)
+}
+
+async fn until_no_silence(alertmanager: &Alertmanager) {
+    until("the silence is over", || async {
+        let silences = alertmanager.get("/api/v2/silences").await;
+        (silences[0]["status"]["state"] == "expired").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_silence_lasts_as_long_as_the_run_and_does_not_hide_the_recovery() {
+    let folder = Folder::new();
+    let alertmanager = Alertmanager::start(&folder).await;
+    let (gateway, job) = works_in_silence(&folder, &alertmanager).await;
 
     let silences = alertmanager.get("/api/v2/silences").await;
     let silence = &silences[0];
@@ -325,11 +339,7 @@ async fn a_silence_lasts_as_long_as_the_run_and_does_not_hide_the_recovery() {
 
     folder.write("go", "");
     gateway.until_status(&job, "verifying").await;
-    until("the silence is over", || async {
-        let silences = alertmanager.get("/api/v2/silences").await;
-        (silences[0]["status"]["state"] == "expired").then_some(())
-    })
-    .await;
+    until_no_silence(&alertmanager).await;
     alertmanager.post(&json!(labels()), Some(OVER)).await;
     let healed = gateway.until_finished(&job).await;
     assert_eq!(ending(&healed), ("succeeded", "healed", 1));
@@ -348,31 +358,12 @@ async fn a_silence_lasts_as_long_as_the_run_and_does_not_hide_the_recovery() {
 async fn a_silence_is_ended_by_the_next_gateway_if_the_first_is_killed() {
     let folder = Folder::new();
     let alertmanager = Alertmanager::start(&folder).await;
-    folder.settings(&settings(Some(alertmanager.url()), None));
-    folder.write(
-        "remediations.yml",
-        &catalogue("verify: {resolved_within: 1h}\nsilence: true"),
-    );
-    folder.write(
-        "fix.yml",
-        &format!("say('working')\nwait_for({:?})\n{FIX}", folder.path("go")),
-    );
-    let gateway = Gateway::start(&folder).await;
-    alertmanager.post(&json!(labels()), None).await;
-    let job = gateway.queue(reported()).await;
-    until("it works", || async {
-        (gateway.log_of(&job).await == "working\n").then_some(())
-    })
-    .await;
+    let (gateway, job) = works_in_silence(&folder, &alertmanager).await;
     gateway.kill().await;
     let gateway = Gateway::start(&folder).await;
     folder.write("go", "");
     gateway.until_status(&job, "verifying").await;
-    until("the silence is over", || async {
-        let silences = alertmanager.get("/api/v2/silences").await;
-        (silences[0]["status"]["state"] == "expired").then_some(())
-    })
-    .await;
+    until_no_silence(&alertmanager).await;
 }
 
 #[tokio::test]
@@ -439,11 +430,7 @@ async fn a_silence_that_could_not_be_ended_is_ended_once_alertmanager_is_back() 
     })
     .await;
     alertmanager.signal(rustix::process::Signal::CONT);
-    until("the silence is over", || async {
-        let silences = alertmanager.get("/api/v2/silences").await;
-        (silences[0]["status"]["state"] == "expired").then_some(())
-    })
-    .await;
+    until_no_silence(&alertmanager).await;
 }
 
 /// As if the gateway had been killed between making the silence and starting the run.

@@ -43,6 +43,16 @@ fn breaking() -> Route {
     }
 }
 
+/// A second attempt after ten seconds.
+fn twice() -> Retry {
+    Retry {
+        attempts: 2,
+        backoff: Span::from_secs(10),
+        max_backoff: Span::from_secs(10),
+        outcomes: vec![Outcome::HostsFailed],
+    }
+}
+
 async fn trip(world: &World, route: &Route) {
     for fingerprint in ["x", "y"] {
         let id = waiting(world, fingerprint, route, fingerprint).await;
@@ -108,12 +118,7 @@ async fn what_a_person_asks_for_passes_jobs_that_wait_for_a_breaker_or_for_the_r
 async fn a_job_between_its_attempts_keeps_its_target_though_it_may_not_go_on() {
     let world = World::new().await;
     let retrying = Route {
-        retry: Some(Retry {
-            attempts: 2,
-            backoff: Span::from_secs(10),
-            max_backoff: Span::from_secs(10),
-            outcomes: vec![Outcome::HostsFailed],
-        }),
+        retry: Some(twice()),
         ..route("r")
     };
     let id = waiting(&world, "a", &retrying, "one").await;
@@ -200,12 +205,7 @@ async fn of_the_jobs_that_a_breaker_blocks_one_tries_at_a_time() {
 async fn a_trial_that_may_not_go_on_leaves_it_to_others() {
     let world = World::new().await;
     let retrying = Route {
-        retry: Some(Retry {
-            attempts: 2,
-            backoff: Span::from_secs(10),
-            max_backoff: Span::from_secs(10),
-            outcomes: vec![Outcome::HostsFailed],
-        }),
+        retry: Some(twice()),
         ..breaking()
     };
     trip(&world, &breaking()).await;
@@ -229,12 +229,7 @@ async fn a_trial_that_may_not_go_on_leaves_it_to_others() {
 async fn a_begun_job_that_a_breaker_stops_and_a_new_one_behind_it_do_not_wait_for_each_other() {
     let world = World::new().await;
     let retrying = Route {
-        retry: Some(Retry {
-            attempts: 2,
-            backoff: Span::from_secs(10),
-            max_backoff: Span::from_secs(10),
-            outcomes: vec![Outcome::HostsFailed],
-        }),
+        retry: Some(twice()),
         ..breaking()
     };
     let begun = waiting(&world, "a", &retrying, "one").await;

@@ -398,17 +398,22 @@ async fn the_breaker_of_all_routes_counts_every_failure() {
     assert_eq!(kinds(&world, report).await, [DecisionKind::Tripped]);
 }
 
-#[tokio::test]
-async fn a_storm_is_held_until_the_window_allows_or_a_person_lets_it_pass() {
-    let world = World::new().await;
-    *world.fleet.lock().unwrap() = Fleet {
+/// Two jobs in five minutes.
+fn two_per_window() -> Fleet {
+    Fleet {
         storm: Some(StormRule {
             jobs: 2,
             within: Span::from_secs(300),
         }),
         tell_storm: vec!["ops".to_owned()],
         ..Fleet::default()
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_storm_is_held_until_the_window_allows_or_a_person_lets_it_pass() {
+    let world = World::new().await;
+    *world.fleet.lock().unwrap() = two_per_window();
     let loud = Route {
         notify: told(),
         ..route("r")
@@ -548,14 +553,7 @@ async fn the_last_rung_of_an_alert_that_flaps_is_the_end_of_the_ladder_too() {
 #[tokio::test]
 async fn what_a_storm_holds_waits_for_its_turn_and_the_storm_is_told_of_once_in_its_window() {
     let world = World::new().await;
-    *world.fleet.lock().unwrap() = Fleet {
-        storm: Some(StormRule {
-            jobs: 2,
-            within: Span::from_secs(300),
-        }),
-        tell_storm: vec!["ops".to_owned()],
-        ..Fleet::default()
-    };
+    *world.fleet.lock().unwrap() = two_per_window();
     let report = |name: &str| firing(name, world.ago(9)).via(route("quiet"), name);
     world.post(vec![report("a")]).await;
     world.pass(100);
