@@ -1,6 +1,7 @@
 //! Runs outlive their gateway: what the next one finds, whichever binary it is, and how soon.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -84,11 +85,13 @@ async fn the_time_limit_holds_while_no_gateway_runs() {
 const RUNS: usize = 100;
 
 /// Starts a hundred runs; then a third of them ends and a third of the hosts is killed, with no gateway there to see it.
-async fn a_hundred_runs(folder: &Folder) {
+/// How long it took until all had begun.
+async fn a_hundred_runs(folder: &Folder) -> Duration {
     folder.settings(&format!("worker:\n  slots: {RUNS}\n"));
     folder.program("ansible-playbook", "#!/bin/sh\necho working\nexec sleep 1000\n");
     let gateway = Gateway::start(folder).await;
     let alerts: Vec<_> = (0..=RUNS).map(|number| firing("Down", &format!("f{number}"))).collect();
+    let sent = Instant::now();
     gateway.alert(&alerts).await;
     until("all run", || async {
         let begun = gateway.get("/api/v1/jobs?status=running&limit=500").await;
@@ -97,6 +100,7 @@ async fn a_hundred_runs(folder: &Folder) {
         (working.count() == RUNS).then_some(())
     })
     .await;
+    let took = sent.elapsed();
     gateway.kill().await;
     let hosts = hosts(folder);
     assert_eq!(hosts.len(), RUNS);
@@ -110,12 +114,13 @@ async fn a_hundred_runs(folder: &Folder) {
         (self::hosts(folder).len() == RUNS - 66).then_some(())
     })
     .await;
+    took
 }
 
 #[tokio::test]
 async fn a_hundred_runs_are_taken_up_before_anything_is_claimed() {
     let folder = Folder::new();
-    a_hundred_runs(&folder).await;
+    let starting = a_hundred_runs(&folder).await;
     let gateway = Gateway::start(&folder).await;
     let count = async |query: &str| {
         let page = gateway.get(&format!("/api/v1/jobs?limit=500&{query}")).await;
@@ -131,8 +136,10 @@ async fn a_hundred_runs_are_taken_up_before_anything_is_claimed() {
         jobs.filter(|job| job["reason"] == reason).count()
     };
     assert_eq!((of("lost"), of("playbook_error")), (33, 33));
-    // The 101st was waiting for a slot.
-    assert_eq!(count("status=running").await, RUNS - 66 + 1);
+    until("the 101st, which was waiting for a slot, has begun", || async {
+        (count("status=running").await == RUNS - 66 + 1).then_some(())
+    })
+    .await;
     let log = gateway.logged();
     let taken_up = log.find("took up the runs").expect("the runs were taken up");
     assert!(
@@ -140,8 +147,7 @@ async fn a_hundred_runs_are_taken_up_before_anything_is_claimed() {
         "{log}"
     );
     let took = log[taken_up..].split("took_ms=").nth(1).unwrap();
-    let took: u64 = took.split_whitespace().next().unwrap().parse().unwrap();
-    println!("{RUNS} runs were taken up in {took} ms");
-    // The promise is one second; the rest is for a machine that has much else to do.
-    assert!(took < 5_000, "{took} ms");
+    let took = Duration::from_millis(took.split_whitespace().next().unwrap().parse().unwrap());
+    println!("{RUNS} runs were taken up in {took:?}, started in {starting:?}");
+    assert!(took < starting, "{took:?} to take up, {starting:?} to start");
 }
