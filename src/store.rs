@@ -20,7 +20,7 @@ use crate::domain::policy::{Delivery, Ledger};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::Verification;
 use crate::store::read::{
-    AlertStory, AlertSummary, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
+    AlertStory, AlertSummary, Backlog, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
     Statistics, StatusCount,
 };
 
@@ -231,6 +231,8 @@ pub trait Store: Brakes {
     async fn list_notifications(&self, page: PageRequest) -> Result<Page<NotificationSummary>, StoreError>;
     async fn find_notification(&self, id: NotificationId) -> Result<Option<NotificationDetail>, StoreError>;
     async fn count_jobs(&self) -> Result<Vec<StatusCount>, StoreError>;
+    /// The jobs that might run now and do not, and the messages that wait.
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError>;
     /// What became of the jobs created, and of the episodes opened, since then.
     async fn statistics(&self, since: Timestamp) -> Result<Statistics, StoreError>;
 

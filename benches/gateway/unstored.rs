@@ -11,7 +11,7 @@ use healgate::domain::policy::{Delivery, Ledger, decide};
 use healgate::domain::timestamp::Timestamp;
 use healgate::domain::verification::Verification;
 use healgate::store::read::{
-    AlertStory, AlertSummary, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
+    AlertStory, AlertSummary, Backlog, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
     Statistics, StatusCount,
 };
 use healgate::store::{
@@ -225,6 +225,10 @@ impl Store for Unstored {
     }
 
     async fn count_jobs(&self) -> Result<Vec<StatusCount>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn backlog(&self, _: Timestamp) -> Result<Backlog, StoreError> {
         nothing_stored()
     }
 

@@ -146,6 +146,26 @@ pub struct StatusCount {
     pub count: u64,
 }
 
+/// What waits, and since when the oldest of it does; `None` where nothing waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Jobs that may start, as soon as somebody claims them.
+    pub for_slot: Option<Timestamp>,
+    /// Jobs whose target another one holds.
+    pub for_target: Option<Timestamp>,
+    /// Jobs that a pause, a breaker or `at_once` keeps from starting.
+    pub for_release: Option<Timestamp>,
+    pub messages: Vec<PendingMessages>,
+}
+
+/// The messages that wait to be sent to one notifier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingMessages {
+    pub notifier: String,
+    pub count: u64,
+    pub oldest: Timestamp,
+}
+
 /// What jobs came to within a window of time. Each list is capped, and begins with those that have the most.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {

@@ -4,6 +4,7 @@ mod accept;
 mod alarms;
 mod alerts;
 mod asked;
+mod backlog;
 mod blocked;
 mod brakes;
 mod breakers;
@@ -49,7 +50,7 @@ use crate::domain::verification::Verification;
 use crate::store::observe::Observer;
 use crate::store::outbox::Outbox;
 use crate::store::read::{
-    AlertStory, AlertSummary, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
+    AlertStory, AlertSummary, Backlog, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
     Statistics, StatusCount,
 };
 use crate::store::sqlite::rows::database;
@@ -284,6 +285,10 @@ impl Store for SqliteStore {
 
     async fn count_jobs(&self) -> Result<Vec<StatusCount>, StoreError> {
         jobs::count_jobs(&self.readers).await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError> {
+        backlog::read(&self.readers, now).await
     }
 
     async fn statistics(&self, since: Timestamp) -> Result<Statistics, StoreError> {

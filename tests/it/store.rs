@@ -6,6 +6,7 @@ mod alerts;
 mod answers;
 mod asked;
 mod asking;
+mod backlog;
 mod blocked;
 mod brakes;
 mod breakers;

@@ -16,7 +16,7 @@ use crate::domain::policy::{Delivery, Heal, Ledger, Restraints, decide};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::Verification;
 use crate::store::read::{
-    AlertStory, AlertSummary, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
+    AlertStory, AlertSummary, Backlog, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
     Statistics, StatusCount,
 };
 use crate::store::{
@@ -46,6 +46,7 @@ pub(crate) struct State {
     pub(crate) statistics: Statistics,
     pub(crate) counted_since: Vec<Timestamp>,
     pub(crate) pulses: Vec<Pulse>,
+    pub(crate) backlog: Backlog,
 }
 
 impl FakeStore {
@@ -415,6 +416,10 @@ impl Store for FakeStore {
 
     async fn count_jobs(&self) -> Result<Vec<StatusCount>, StoreError> {
         self.check().map(|()| Vec::new())
+    }
+
+    async fn backlog(&self, _: Timestamp) -> Result<Backlog, StoreError> {
+        self.check().map(|()| self.state().backlog.clone())
     }
 
     async fn statistics(&self, since: Timestamp) -> Result<Statistics, StoreError> {

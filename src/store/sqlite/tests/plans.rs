@@ -78,9 +78,16 @@ fn reads_everything(step: &str) -> bool {
 
 #[tokio::test]
 async fn no_statement_reads_a_whole_table() {
-    // The first counts, along an index. The next three name tables that refer to what they insert, which SQLite reads only
-    // if a reference to it is already broken. The others read a row for each route, or what people have paused.
-    let counts = ["count_jobs", "open_episodes", "reopen", "insert_jobs"];
+    // The first two count, along an index, the second one only what waits. The next three name tables that refer to what
+    // they insert, which SQLite reads only if a reference to it is already broken. The others read a row for each route,
+    // or what people have paused.
+    let counts = [
+        "count_jobs",
+        "pending_messages",
+        "open_episodes",
+        "reopen",
+        "insert_jobs",
+    ];
     let few = ["list_pulses", "pauses", "open_breakers", "tried_by", "drop_trials"];
     let (_folder, mut opened) = opened().await;
     let statements = statements();
@@ -124,6 +131,15 @@ const INDEXES: &[(&str, &[&str])] = &[
         ],
     ),
     ("events_of_jobs", &["job_events_of_job (job=?)"]),
+    (
+        "waiting_jobs",
+        &[
+            "INDEX jobs_ready (run_at<?)",
+            "INDEX jobs_in_line",
+            "INDEX jobs_blocked",
+        ],
+    ),
+    ("pending_messages", &["outbox_due"]),
     ("next_message", &["outbox_due (notifier=?)"]),
     ("next_notifier", &["outbox_due (notifier>?)"]),
     ("drop_messages", &["outbox_due (notifier=?)"]),
