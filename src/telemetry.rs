@@ -1,6 +1,9 @@
 //! What the gateway says about itself: metrics in Prometheus' text format, and its log. Never decides anything.
 
+mod backlog;
 mod labels;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -22,7 +25,8 @@ use crate::domain::decision::DecisionKind;
 use crate::domain::heartbeat::Pulse;
 use crate::domain::job::{JobStatus, Reason};
 use crate::domain::timestamp::Timestamp;
-use crate::store::read::StatusCount;
+use crate::store::read::{Backlog, StatusCount};
+use crate::telemetry::backlog::BacklogMetrics;
 use crate::telemetry::labels::{
     DecisionLabels, FinishedLabels, MessageLabels, PlaybookLabel, RouteLabel, SenderLabel, StartLabel, StateLabel,
     StatusLabel, VersionLabel,
@@ -91,6 +95,7 @@ struct Inner {
     heartbeat_missed: Family<RouteLabel, Gauge<u64, AtomicU64>>,
     /// The routes that these two have samples of.
     heartbeat_routes: Mutex<Vec<String>>,
+    backlog: BacklogMetrics,
 }
 
 /// Makes the histograms of a family.
@@ -132,6 +137,7 @@ impl Metrics {
             heartbeat_last: Family::default(),
             heartbeat_missed: Family::default(),
             heartbeat_routes: Mutex::default(),
+            backlog: BacklogMetrics::default(),
         };
         inner.register();
         let metrics = Self { inner: Arc::new(inner) };
@@ -267,6 +273,11 @@ impl Metrics {
         }
     }
 
+    /// How long what waits has waited.
+    pub fn backlog(&self, backlog: &Backlog, now: Timestamp) {
+        self.inner.backlog.show(backlog, now);
+    }
+
     /// All metrics in Prometheus' text format, version 0.0.4; a status that is not in `jobs` has none.
     pub fn encode(&self, jobs: &[StatusCount]) -> String {
         for status in JobStatus::ALL {
@@ -324,6 +335,7 @@ impl Inner {
         registry.register("healgate_heartbeat_last_seconds", help, self.heartbeat_last.clone());
         let help = "1 while a route's heartbeat is missed";
         registry.register("healgate_heartbeat_missed", help, self.heartbeat_missed.clone());
+        self.backlog.register(registry);
         let build = Family::<VersionLabel, Gauge<u64, AtomicU64>>::default();
         let version = env!("CARGO_PKG_VERSION");
         build.get_or_create(&VersionLabel { version }).set(1);
@@ -367,54 +379,4 @@ pub fn init_tracing(filter: &str, json: bool) -> Result<(), ParseError> {
         builder.try_init()
     };
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_metric_has_its_name_and_labels() {
-        let metrics = Metrics::new();
-        metrics.notification(Sender::Alertmanager);
-        metrics.decision(Some("nginx-down"), DecisionKind::Queued);
-        metrics.decision(None, DecisionKind::Unmatched);
-        metrics.job_finished("restart", None, JobStatus::Succeeded, Reason::Healed);
-        metrics.run_duration("restart", Duration::from_millis(740));
-        metrics.queue_wait(Duration::from_millis(2));
-        metrics.time_to_heal(Some("a\"b"), Duration::from_secs(9));
-        metrics.worker_slots(1, 3);
-        metrics.webhook_duration(Duration::from_millis(4));
-        metrics.store_commit(Duration::from_millis(1));
-        metrics.run_started(true);
-        metrics.message("ops", "failed", "sent");
-        metrics.watch_warm(|| (2, 119_000_000));
-        let pulse = Pulse {
-            route: "watchdog".to_owned(),
-            watched_since: Timestamp::from_micros(0),
-            last_received_at: Some(Timestamp::from_micros(5_000_000)),
-            missed_since: None,
-        };
-        metrics.heartbeats(&[pulse], Timestamp::from_micros(47_000_000));
-        let jobs = [StatusCount {
-            status: JobStatus::Queued,
-            count: 5,
-        }];
-        let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");
-        let text: Vec<String> = metrics
-            .encode(&jobs)
-            .lines()
-            .filter(|line| !line.contains("_bucket{"))
-            .map(|line| line.replace(version, "version=\"…\""))
-            .collect();
-        let mut samples = text;
-        // Families keep their labels in a hash map.
-        samples.sort();
-        insta::assert_snapshot!(samples.join("\n"));
-    }
-
-    #[test]
-    fn a_filter_that_cannot_be_read_is_an_error() {
-        assert!(init_tracing("healgate=loud", false).is_err());
-    }
 }

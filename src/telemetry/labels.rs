@@ -57,3 +57,13 @@ pub(super) struct MessageLabels {
 pub(super) struct VersionLabel {
     pub(super) version: &'static str,
 }
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct WaitLabel {
+    pub(super) waits_for: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct NotifierLabel {
+    pub(super) notifier: String,
+}

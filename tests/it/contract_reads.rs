@@ -216,6 +216,9 @@ async fn the_metrics_are_those_of_the_contract_in_prometheus_text_format() {
         "healgate_worker_slots{state=\"free\"} 4",
         "healgate_worker_slots{state=\"busy\"} 0",
         "healgate_webhook_duration_seconds_count 2",
+        "healgate_queue_oldest_wait_seconds{waits_for=\"slot\"} 0",
+        "healgate_queue_oldest_wait_seconds{waits_for=\"target\"} 0",
+        "healgate_queue_oldest_wait_seconds{waits_for=\"release\"} 0",
         "healgate_build_info{version=\"",
     ] {
         assert!(

@@ -14,7 +14,9 @@ use crate::telemetry::METRICS_CONTENT_TYPE;
 )]
 pub(crate) async fn show(_: MetricsAccess, app: web::Data<App>) -> Result<HttpResponse, Problem> {
     let jobs = app.store.count_jobs().await?;
-    app.metrics.heartbeats(&app.store.heartbeats().await?, app.clock.now());
+    let now = app.clock.now();
+    app.metrics.heartbeats(&app.store.heartbeats().await?, now);
+    app.metrics.backlog(&app.store.backlog(now).await?, now);
     Ok(HttpResponse::Ok()
         .content_type(METRICS_CONTENT_TYPE)
         .body(app.metrics.encode(&jobs)))
