@@ -1,5 +1,7 @@
 //! Names, labels and values of the metrics, and that rules and dashboard fit them.
 
+mod monitoring;
+
 use super::*;
 use crate::store::read::PendingMessages;
 
