@@ -34,6 +34,7 @@ demo: ## kill a real nginx and watch it being healed; KEEP=1 leaves all running
 test: deps ## run every test, also those against the real Prometheus, Alertmanager, nginx and Ansible
 	cargo test --locked
 	@for env in .venvs/core-2.16 .venv; do $$env/bin/python -m unittest discover --start-directory python; done
+	@.venvs/kubernetes/bin/python -m unittest discover --start-directory tests/kubernetes
 
 lint: deps tools ## formatting, lints, docs, dependencies, configurations
 	cargo fmt --check
