@@ -11,7 +11,7 @@ SEED ?= $(shell echo $$RANDOM)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-deps: ## install what tests and demo need: Debian packages, Python environments
+deps: ## install what tests and demo need: Debian packages, Docker, Python environments
 	@scripts/deps all
 
 venv: ## install only .venv, which is all that `run` needs
@@ -35,6 +35,7 @@ test: deps ## run every test, also those against the real Prometheus, Alertmanag
 	cargo test --locked
 	@for env in .venvs/core-2.16 .venv; do $$env/bin/python -m unittest discover --start-directory python; done
 	@.venvs/kubernetes/bin/python -m unittest discover --start-directory tests/kubernetes
+	@python3 -m unittest discover --start-directory tests/compose
 
 lint: deps tools ## formatting, lints, docs, dependencies, configurations
 	cargo fmt --check
