@@ -158,7 +158,7 @@ class Compose(unittest.TestCase):
     def test_2_a_stopped_nginx_is_healed(self):
         self.heals("NginxDown", "nginx-demo", lambda: self.engine.must("docker", "stop", "nginx-demo"))
         mail = get("http://127.0.0.1:8025/api/v1/messages")["messages"][0]
-        self.assertIn("restart-container", mail["Subject"])
+        self.assertIn("healed: NginxDown", mail["Subject"])
         self.assertEqual([person["Address"] for person in mail["To"]], ["ops@example.org"])
 
     def test_3_an_nginx_that_hangs_is_healed(self):
