@@ -94,6 +94,11 @@ class Engine:
             self.process.kill()
             self.process.wait()
         self.process = None
+        # dockerd leaves the mount that held its own network.
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+            place = line.split()[4]
+            if place.startswith(f"{self.run}/"):
+                subprocess.run(["umount", place], check=False)
         shutil.rmtree(self.run, ignore_errors=True)
 
 

@@ -180,7 +180,7 @@ class Compose(unittest.TestCase):
             with self.subTest(command=command):
                 refused = self.in_healgate("docker", *command)
                 self.assertNotEqual(refused.returncode, 0, refused.stdout)
-                self.assertRegex(refused.stderr, "(?i)forbidden|403|invalid")
+                self.assertRegex(refused.stdout + refused.stderr, "(?i)forbidden|403|invalid")
 
     def test_6_nothing_runs_as_root_but_what_holds_the_socket(self):
         for service in SERVICES:
