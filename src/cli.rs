@@ -3,6 +3,7 @@
 mod check;
 mod client;
 mod explain;
+mod manual;
 mod notify;
 mod pause;
 mod run_guard;
@@ -47,6 +48,9 @@ enum Command {
     /// Make access tokens
     #[command(subcommand)]
     Token(token::Command),
+    /// Write the man pages and the shells' completions; for packages
+    #[command(hide = true)]
+    Manual(manual::Args),
     /// Run one playbook from its run directory; started by `serve`
     #[command(hide = true)]
     RunHost(run_host::Args),
@@ -73,6 +77,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Pause(args) => pause::pause(&args),
         Command::Resume(args) => pause::resume(&args),
         Command::Token(command) => token::run(&command),
+        Command::Manual(args) => manual::run(&args),
         Command::RunHost(args) => run_host::run(&args),
         Command::RunGuard(args) => run_guard::run(&args),
     }
