@@ -2,14 +2,14 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help deps venv tools build run demo test lint bench soak ci
+.PHONY: help deps venv tools build run demo test deb lint bench soak ci
 
 # How long `soak` kills, and which story it tells.
 CYCLES ?= 1000
 SEED ?= $(shell echo $$RANDOM)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what tests and demo need: Debian packages, Docker, Python environments
 	@scripts/deps all
@@ -36,6 +36,11 @@ test: deps ## run every test, also those against the real Prometheus, Alertmanag
 	@for env in .venvs/core-2.16 .venv; do $$env/bin/python -m unittest discover --start-directory python; done
 	@.venvs/kubernetes/bin/python -m unittest discover --start-directory tests/kubernetes
 	@python3 -m unittest discover --start-directory tests/compose
+
+deb: ## make the Debian package (target/debian/*.deb)
+	@scripts/tools cargo-deb
+	cargo build --locked --release --bin healgate
+	@scripts/deb release
 
 lint: deps tools ## formatting, lints, docs, dependencies, configurations
 	cargo fmt --check
