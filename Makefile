@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help deps venv tools build run demo test deb lint bench soak ci
+.PHONY: help deps venv tools build run demo test test-deb deb lint bench soak ci
 
 # How long `soak` kills, and which story it tells.
 CYCLES ?= 1000
@@ -42,6 +42,11 @@ deb: ## make the Debian package (target/debian/*.deb)
 	cargo build --locked --release --bin healgate
 	@scripts/deb release
 
+test-deb: deps ## install, upgrade, remove and purge the package on a machine made with debootstrap; needs root
+	@scripts/tools cargo-deb
+	cargo build --locked --bin healgate
+	@scripts/test_deb.py
+
 lint: deps tools ## formatting, lints, docs, dependencies, configurations
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
@@ -58,6 +63,7 @@ soak: venv ## kill gateway, run hosts and warm interpreters at random; CYCLES=10
 	CYCLES=$(CYCLES) SEED=$(SEED) cargo test --locked --test it -- --exact --nocapture \
 		chaos::every_promise_holds_after_many_kills_stops_and_starts
 
-ci: ## exactly what CI runs: lint and test
+ci: ## exactly what CI runs: lint, test and test-deb
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-deb
