@@ -184,7 +184,8 @@ class Machine:
         self.root = root
         self.process = None
         self.init = None
-        self.group = Path(run("findmnt", "-n", "-t", "cgroup2", "-o", "TARGET").splitlines()[0]) / "healgate-test-deb"
+        groups = Path(run("findmnt", "-n", "-t", "cgroup2", "-o", "TARGET").splitlines()[0])
+        self.group = groups / f"healgate-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
 
     def chroot(self, *command, **options):
         return run("chroot", self.root, *command, env=ENVIRONMENT, **options)
@@ -194,6 +195,8 @@ class Machine:
         self.group.mkdir()
         self.process = subprocess.Popen(
             ["sh", "-c", 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"', "sh", self.group,
+             # However this process ends, the machine ends with it.
+             "setpriv", "--pdeathsig=KILL",
              "unshare", "--mount", "--pid", "--ipc", "--uts", "--net", "--cgroup", "--fork", "--kill-child",
              "sh", "-c", BOOT, "sh", self.root],
             stdout=(WORK / "boot.log").open("w"), stderr=subprocess.STDOUT,
