@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help deps venv tools build run demo test test-deb deb lint bench soak ci
+.PHONY: help deps venv tools build run demo test test-deb scenarios deb lint bench soak ci
 
 # How long `soak` kills, and which story it tells.
 CYCLES ?= 1000
@@ -35,7 +35,13 @@ test: deps ## run every test, also those against the real Prometheus, Alertmanag
 	cargo test --locked
 	@for env in .venvs/core-2.16 .venv; do $$env/bin/python -m unittest discover --start-directory python; done
 	@.venvs/kubernetes/bin/python -m unittest discover --start-directory tests/kubernetes
-	@python3 -m unittest discover --start-directory tests/compose
+	@python3 -m unittest discover --start-directory tests/scenarios/containers
+	@python3 -m unittest discover --start-directory tests/scenarios/machines
+
+scenarios: deps build ## run the scenarios' tests, and write what they measured to docs/scenarios.md
+	@python3 -m unittest discover --start-directory tests/scenarios/containers
+	@python3 -m unittest discover --start-directory tests/scenarios/machines
+	@scripts/scenario_table.py
 
 deb: ## make the Debian package (target/debian/*.deb)
 	@scripts/tools cargo-deb
