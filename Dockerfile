@@ -2,6 +2,7 @@
 #
 #   docker build -t healgate .                      compiles
 #   docker build -t healgate --target packed .      takes target/image/healgate, compiled before on the same Debian
+#   … --build-arg WITH_KUBERNETES=yes               also holds the collection kubernetes.core, for playbooks/kubernetes
 #
 # Base images are arguments, so that a mirror or a digest can be given: --build-arg BASE=debian@sha256:…
 # Nothing is fetched but Debian's packages, what requirements.txt pins, and the crates that Cargo.lock pins.
@@ -12,13 +13,25 @@ ARG DOCKER=docker:28.5.1-cli
 FROM ${DOCKER} AS docker
 
 FROM ${BASE} AS python
+ARG WITH_KUBERNETES=no
 RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ca-certificates python3 python3-venv >/dev/null
 COPY requirements.txt /tmp/
+COPY packaging/kubernetes/requirements.txt /tmp/kubernetes.txt
 # Compiled by hash, not by time: the same input gives the same files, and Ansible starts without compiling.
 RUN python3 -m venv /opt/ansible \
  && /opt/ansible/bin/pip install --quiet --disable-pip-version-check --no-cache-dir --no-compile --only-binary :all: \
         --requirement /tmp/requirements.txt \
+ && if [ "$WITH_KUBERNETES" = yes ]; then \
+        /opt/ansible/bin/pip install --quiet --disable-pip-version-check --no-cache-dir --no-compile --only-binary :all: \
+            --constraint /tmp/requirements.txt --requirement /tmp/kubernetes.txt \
+        # The one collection out of the bundle of all.
+        && /opt/ansible/bin/pip download --quiet --disable-pip-version-check --no-cache-dir --no-deps --only-binary :all: \
+            --dest /tmp/bundle ansible==12.3.0 \
+        && python3 -m zipfile -e /tmp/bundle/*.whl /tmp/bundle \
+        && install -d /tmp/bundle/kept && mv /tmp/bundle/ansible_collections/kubernetes /tmp/bundle/kept/ \
+        && mv /tmp/bundle/kept "$(echo /opt/ansible/lib/python3*/site-packages)/ansible_collections"; \
+    fi \
  && /opt/ansible/bin/pip uninstall --quiet --yes pip setuptools \
  && rm -rf /opt/ansible/lib/python3*/site-packages/ansible_test \
  && find /opt/ansible -name __pycache__ -prune -exec rm -rf {} + \
@@ -30,7 +43,8 @@ RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
         ca-certificates openssh-client python3 tini >/dev/null \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/aux-cache /var/log/* \
- && useradd --system --uid 10001 --user-group --home-dir /var/lib/healgate --shell /usr/sbin/nologin healgate \
+ && groupadd --system --gid 10001 healgate \
+ && useradd --system --uid 10001 --gid 10001 --home-dir /var/lib/healgate --shell /usr/sbin/nologin healgate \
  && install -d -m 700 -o healgate -g healgate /var/lib/healgate \
  && install -d -m 755 /etc/healgate
 COPY --from=docker /usr/local/bin/docker /usr/local/bin/docker
