@@ -228,3 +228,20 @@ fn architecture_md_fits_its_limit() {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
     assert!(text.lines().count() <= 200);
 }
+
+#[test]
+fn every_scenario_has_one_page_a_line_in_the_list_and_one_in_the_table() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/scenarios.md")).unwrap();
+    let mut scenarios = 0;
+    for folder in fs::read_dir(root.join("scenarios")).unwrap() {
+        let folder = folder.unwrap();
+        let name = folder.file_name().into_string().unwrap();
+        scenarios += 1;
+        let readme = fs::read_to_string(folder.path().join("README.md")).unwrap();
+        assert!(readme.lines().count() <= 90, "scenarios/{name}/README.md is longer than a page");
+        assert!(page.contains(&format!("[`{name}`](../scenarios/{name}/)")), "{name} is in no list");
+        assert!(page.contains(&format!("| [{name}](../scenarios/{name}/) |")), "{name} was not measured");
+    }
+    assert!(scenarios >= 8, "{scenarios} scenarios");
+}
