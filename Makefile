@@ -2,14 +2,14 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help deps venv tools build run demo test test-deb scenarios deb lint bench soak ci
+.PHONY: help deps venv tools build run demo test test-inside test-outside test-scenarios test-deb scenarios deb lint bench soak ci
 
 # How long `soak` kills, and which story it tells.
 CYCLES ?= 1000
 SEED ?= $(shell echo $$RANDOM)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what tests and demo need: Debian packages, Docker, Python environments
 	@scripts/deps all
@@ -31,16 +31,26 @@ demo: ## kill a real nginx and watch it being healed; KEEP=1 leaves all running
 	@cargo build --locked --bin healgate
 	@python3 scripts/demo.py --gateway target/debug/healgate
 
-test: deps ## run every test, also those against the real Prometheus, Alertmanager, nginx and Ansible
+# Scenarios mostly wait, for alerts and for machines: so the rest goes on beside them.
+test: deps ## run every test, also those against the real Prometheus, Alertmanager, nginx, Docker and Ansible
+	cargo test --locked --no-run
+	@($(MAKE) --no-print-directory test-outside 2>&1 | sed --unbuffered 's/^/outside: /') & outside=$$!; failed=; \
+		$(MAKE) --no-print-directory test-inside || failed=inside; \
+		wait $$outside || failed="$$failed outside"; \
+		[ -z "$$failed" ] || { echo "failed: $$failed" >&2; exit 1; }
+
+test-inside:
 	cargo test --locked
 	@for env in .venvs/core-2.16 .venv; do $$env/bin/python -m unittest discover --start-directory python; done
 	@.venvs/kubernetes/bin/python -m unittest discover --start-directory tests/kubernetes
+
+test-outside: test-scenarios test-deb
+
+test-scenarios: deps build
 	@python3 -m unittest discover --start-directory tests/scenarios/containers
 	@python3 -m unittest discover --start-directory tests/scenarios/machines
 
-scenarios: deps build ## run the scenarios' tests, and write what they measured to docs/scenarios.md
-	@python3 -m unittest discover --start-directory tests/scenarios/containers
-	@python3 -m unittest discover --start-directory tests/scenarios/machines
+scenarios: test-scenarios ## run the scenarios' tests, and write what they measured to docs/scenarios.md
 	@scripts/scenario_table.py
 
 deb: ## make the Debian package (target/debian/*.deb)
@@ -69,7 +79,6 @@ soak: venv ## kill gateway, run hosts and warm interpreters at random; CYCLES=10
 	CYCLES=$(CYCLES) SEED=$(SEED) cargo test --locked --test it -- --exact --nocapture \
 		chaos::every_promise_holds_after_many_kills_stops_and_starts
 
-ci: ## exactly what CI runs: lint, test and test-deb
+ci: ## exactly what CI runs: lint and test
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test
-	@$(MAKE) --no-print-directory test-deb
