@@ -88,6 +88,14 @@ class Stage(unittest.TestCase):
         return cls.engine.must(*cls.command, *arguments)
 
     @classmethod
+    def config(cls, *files):
+        """What compose makes of these files."""
+        command = [*cls.command[: cls.command.index("--file")], *(part for file in files for part in ("--file", file)), "config"]
+        # Debian's compose prints YAML only, which Ansible's Python reads.
+        to_json = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)"
+        return json.loads(cls.engine.must(".venv/bin/python", "-c", to_json, input=cls.engine.must(*command)))
+
+    @classmethod
     def health(cls):
         """Service → what its health check says; None if it runs and has none."""
         states = {}

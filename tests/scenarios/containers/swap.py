@@ -1,0 +1,107 @@
+"""A set-up that somebody built by hand (`before/` of its scenario), with healgate in the place of its receiver.
+
+Its containers come from its own docker-compose.yml, and the scenario's is laid over that, as the scenario's README says.
+"""
+
+import hashlib
+import json
+import secrets
+import shutil
+
+from stage import REPOSITORY, Stage
+from story import get, post
+
+# What tests start by hand needs it, as everyone may only post alerts and read.
+TOKEN = secrets.token_urlsafe()
+OPERATOR = json.dumps([{"name": "test", "role": "operator", "sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}])
+
+
+def with_operator(settings):
+    """Adds the operator to a healgate.yml."""
+    text = settings.read_text()
+    assert text.count("tokens: []") == 1, settings
+    settings.write_text(text.replace("tokens: []", f"tokens: {OPERATOR}"))
+
+
+def plain(service):
+    """Without what Debian's compose writes in another way as soon as there are two files."""
+    needs, volumes = service.get("depends_on") or {}, service.get("volumes") or []
+    long = dict.fromkeys(needs, {"condition": "service_started"}) if isinstance(needs, list) else needs
+    return {**service, "depends_on": long, "volumes": sorted(volumes, key=json.dumps)}
+
+
+class Swap(Stage):
+    scenario = None
+    # The service that healgate takes the place of; None if it was none of compose's.
+    receiver = None
+
+    @classmethod
+    def setUpClass(cls):
+        folder = f"scenarios/{cls.scenario}"
+        cls.files = (f"{folder}/before/docker-compose.yml", f"{folder}/docker-compose.yml")
+        cls.override = cls.files
+        if cls.receiver:
+            cls.files += (str(cls.settings_with_operator(REPOSITORY / folder)),)
+        super().setUpClass()
+
+    @classmethod
+    def settings_with_operator(cls, folder):
+        """A compose file that changes nothing but the settings, and those by the operator alone."""
+        settings = REPOSITORY / "target/scenario-settings" / cls.scenario
+        shutil.rmtree(settings, ignore_errors=True)
+        shutil.copytree(folder, settings)
+        with_operator(settings / "healgate.yml")
+        over = settings / "with-operator.yml"
+        over.write_text(json.dumps({"services": {cls.receiver: {"volumes": [f"{settings}:/etc/healgate:ro"]}}}))
+        return over
+
+    def assert_only_the_receiver_was_swapped(self):
+        """Every service that was there is there, unchanged to the last key; only the engine's proxy came."""
+        before, after = self.config(self.override[0]), self.config(*self.override)
+        was, now = ({name: plain(service) for name, service in made["services"].items()} for made in (before, after))
+        self.assertEqual(set(now) - set(was), {"engine"})
+        self.assertEqual([name for name in was if was[name] != now[name]], [self.receiver] if self.receiver else [])
+        for kind in ("networks", "volumes"):
+            there = before.get(kind) or {}
+            self.assertEqual({name: (after.get(kind) or {}).get(name) for name in there}, there)
+        if self.receiver:
+            self.assertEqual(now[self.receiver]["image"], "healgate:0.1.0")
+            for key in ("container_name", "ports"):
+                self.assertEqual(now[self.receiver].get(key), was[self.receiver].get(key))
+
+    def assert_no_way_to_the_socket(self):
+        """What stood at the socket's place is covered, and the proxy lets pass no more than it should."""
+        mounts = {mount["Destination"]: mount["Source"] for mount in self.inspect(self.container(self.receiver))["Mounts"]}
+        self.assertEqual(mounts["/var/run/docker.sock"], "/dev/null")
+        for host, answer in (("unix:///var/run/docker.sock", "(?i)cannot connect|refused|not a socket"), ("tcp://engine:2375", "(?i)forbidden|403")):
+            refused = self.in_receiver("docker", "--host", host, "ps")
+            self.assertNotEqual(refused.returncode, 0, refused.stdout)
+            self.assertRegex(refused.stderr, answer)
+
+    def assert_settings_are_clean(self):
+        checked = self.in_receiver("healgate", "check", "--config", "/etc/healgate/healgate.yml")
+        said = checked.stdout + checked.stderr
+        self.assertEqual(checked.returncode, 0, said)
+        self.assertNotIn("warning", said)
+
+    def in_receiver(self, *command):
+        return self.engine.call("docker", "exec", self.container(self.receiver), *command)
+
+    def by_hand(self, job, check=False):
+        """Runs the job's playbook once more by hand, for its alert."""
+        alert = {key: job["alert"][key] for key in ("labels", "annotations")}
+        made = post(f"{self.peers.healgate}/api/v1/jobs", {"playbook": job["playbook"], "alert": alert, "check": check}, TOKEN)
+        return self.peers.ended(made["id"])
+
+    def assert_changes_nothing(self, job):
+        """While all is well the playbook changes nothing, neither in check mode nor for real."""
+        for check in (False, True):
+            again = self.by_hand(job, check)
+            with self.subTest(check=check):
+                self.assertEqual(again["status"], "succeeded", self.peers.log(again["id"]))
+                stats = again["attempts"][-1]["host_stats"]
+                self.assertEqual([host["changed"] for host in stats.values()], [0], self.peers.log(again["id"]))
+
+    def newest(self, alertname):
+        """The job of an alert that ended last."""
+        return get(f"{self.peers.healgate}/api/v1/jobs?alertname={alertname}&trigger=alert&limit=1")["items"][0]
