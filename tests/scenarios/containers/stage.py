@@ -17,6 +17,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(REPOSITORY / "scripts"), str(REPOSITORY / "tests/scenarios")]
 
+import no_names  # noqa: E402
 from engine import BUILDING, Engine, leave_the_network  # noqa: E402
 from story import Peers, until  # noqa: E402
 
@@ -54,7 +55,7 @@ def engine():
     print(f"healgate's image is built after {time.monotonic() - begin:.0f} s", flush=True)
     engine.stop()
     leave_the_network()
-    engine.start()
+    engine.start(f"--dns={no_names.serve()}")
     return engine
 
 

@@ -25,9 +25,13 @@ def with_operator(settings):
 
 def plain(service):
     """Without what Debian's compose writes in another way as soon as there are two files."""
-    needs, volumes = service.get("depends_on") or {}, service.get("volumes") or []
-    long = dict.fromkeys(needs, {"condition": "service_started"}) if isinstance(needs, list) else needs
-    return {**service, "depends_on": long, "volumes": sorted(volumes, key=json.dumps)}
+    needs, networks = service.get("depends_on") or {}, service.get("networks") or {}
+    return {
+        **service,
+        "depends_on": {name: {"condition": "service_started"} for name in needs} if isinstance(needs, list) else needs,
+        "networks": {name: networks[name] or {} for name in networks},
+        "volumes": sorted(service.get("volumes") or [], key=json.dumps),
+    }
 
 
 class Swap(Stage):
