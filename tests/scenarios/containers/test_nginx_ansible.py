@@ -103,10 +103,9 @@ class NginxAnsible(Swap):
     def test_5_healgate_has_no_way_to_the_socket(self):
         status = dict(line.split(":", 1) for line in Path(f"/proc/{self.gateway.pid}/status").read_text().splitlines())
         self.assertEqual((status["Uid"].split(), status["Groups"].split()), (["65534"] * 4, []))
-        for host, answer in ((self.engine.environment()["DOCKER_HOST"], "permission denied"), ("tcp://127.0.0.1:2375", "(?i)forbidden|403")):
-            refused = self.engine.call(*AS_NOBODY, "docker", "--host", host, "ps")
-            self.assertNotEqual(refused.returncode, 0, refused.stdout)
-            self.assertRegex(refused.stderr, answer)
+        socket = self.engine.environment()["DOCKER_HOST"]
+        for host, answer in ((socket, "permission denied"), ("tcp://127.0.0.1:2375", "forbidden")):
+            self.assert_refused(answer, *AS_NOBODY, "docker", "--host", host, "ps")
 
     def test_6_the_settings_have_nothing_to_warn_of(self):
         for folder in (self.folder, self.project):
