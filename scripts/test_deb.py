@@ -1,12 +1,10 @@
 #!/usr/bin/env python3
 """Installs the Debian package on a machine made with debootstrap, and lives with it: boot, upgrade, remove, purge.
 
-The machine is a container with namespaces of its own, in which systemd is booted; it has no network but its own loopback.
-Its base (Debian, and ansible-core installed as packaging/README.md says) is kept below target/test-deb. The package is of
-target/debug/healgate. Needs root or sudo; without, it says so and tests nothing.
+The machine has no network but its own loopback (scripts/machine.py). The package is of target/debug/healgate. Needs root or
+sudo; without, it says so and tests nothing.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -16,39 +14,10 @@ import sys
 import time
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")).resolve()
-WORK = TARGET / "test-deb"
-MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
-PACKAGES = ["systemd-sysv", "dbus", "polkitd", "adduser", "procps", "sudo", "python3-venv", "man-db"]
-REQUIREMENTS = REPOSITORY / "requirements.txt"
-ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive"}
-LIMIT = 60
+from machine import ENVIRONMENT, REPOSITORY, TARGET, Failed, base, can_be_made, run, until
+from machine import Machine as AnyMachine
 
-# Runs as the first process of the namespaces: makes the machine's file systems, and becomes its systemd.
-BOOT = r"""
-set -e
-cd "$1"
-mount --make-rprivate /
-mount --bind . .
-cd "$1"
-mount -t proc proc proc
-mount -t sysfs -o ro sysfs sys
-mount -t cgroup2 cgroup2 sys/fs/cgroup
-mount -t tmpfs -o mode=755 tmpfs run
-mount -t tmpfs -o mode=755 tmpfs dev
-for name in null zero full random urandom tty; do touch dev/$name; mount --bind /dev/$name dev/$name; done
-mkdir dev/pts dev/shm
-mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts dev/pts
-mount -t tmpfs -o mode=1777 tmpfs dev/shm
-ln -s pts/ptmx dev/ptmx
-ln -s /proc/self/fd dev/fd
-for number in 0 1 2; do ln -s /proc/self/fd/$number dev/$number; done
-mv dev/0 dev/stdin; mv dev/1 dev/stdout; mv dev/2 dev/stderr
-pivot_root . .
-umount -l .
-exec env -i container=other PATH=/usr/sbin:/usr/bin /lib/systemd/systemd --log-target=console --show-status=no
-"""
+WORK = TARGET / "test-deb"
 
 # Speaks HTTP on the machine's loopback.
 ASK = r"""
@@ -87,85 +56,9 @@ PLAYBOOKS = {
 DEMO = "[Service]\nExecStart=/bin/sleep infinity\n"
 
 
-class Failed(Exception):
-    """What the package does not do as it should."""
-
-
-def run(*command, env=None, check=True):
-    """Runs a command and answers with what it printed."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=env, check=False)
-    if check and done.returncode:
-        raise Failed(f"{' '.join(str(part) for part in command)[:300]}\n{(done.stdout + done.stderr)[-4000:]}")
-    return (done.stdout + done.stderr).strip()
-
-
 def expect(condition, text):
     if not condition:
         raise Failed(text)
-
-
-def until(what, condition, limit=LIMIT):
-    """Waits for a condition; its answer is the last one."""
-    end = time.monotonic() + limit
-    while True:
-        try:
-            answer = condition()
-        except Failed as error:
-            answer, last = None, error
-        else:
-            last = ""
-        if answer:
-            return answer
-        if time.monotonic() > end:
-            raise Failed(f"after {limit} s still not: {what} {last}")
-        time.sleep(0.1)
-
-
-def suite():
-    """This machine's own Debian, as the binary was linked here."""
-    facts = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
-    debian = facts.get("ID", "").strip('"') == "debian"
-    return facts.get("VERSION_CODENAME", "").strip('"') if debian else "bookworm"
-
-
-def base():
-    """A Debian with ansible-core in /opt/healgate/ansible, made once."""
-    key = hashlib.sha256(f"{PACKAGES} {REQUIREMENTS.read_text()}".encode()).hexdigest()[:12]
-    root = WORK / f"{suite()}-{key}"
-    if root.is_dir():
-        return root
-    part = WORK / "part"
-    shutil.rmtree(part, ignore_errors=True)
-    for old in WORK.glob(f"{suite()}-*"):
-        shutil.rmtree(old)
-    debian(part)
-    ansible(part)
-    part.rename(root)
-    return root
-
-
-def debian(part):
-    tell(f"debootstrap {suite()} from {MIRROR}")
-    run("debootstrap", "--variant=minbase", suite(), part, MIRROR)
-    # Not by debootstrap, which cannot order what these want. None of their services may start outside of the machine.
-    policy = part / "usr/sbin/policy-rc.d"
-    policy.write_text("#!/bin/sh\nexit 101\n")
-    policy.chmod(0o755)
-    run("chroot", part, "apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *PACKAGES, env=ENVIRONMENT)
-    policy.unlink()
-    run("chroot", part, "apt-get", "clean", env=ENVIRONMENT)
-
-
-def ansible(part):
-    tell("ansible-core into its /opt/healgate/ansible")
-    version = run("chroot", part, "python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])", env=ENVIRONMENT)
-    run(REPOSITORY / ".venv/bin/pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
-        "--python-version", version, "--dest", part / "wheels", "--requirement", REQUIREMENTS)
-    run("chroot", part, "python3", "-m", "venv", "/opt/healgate/ansible", env=ENVIRONMENT)
-    shutil.copy(REQUIREMENTS, part / "wheels/requirements.txt")
-    run("chroot", part, "/opt/healgate/ansible/bin/pip", "install", "--quiet", "--no-index", "--no-deps",
-        "--find-links=/wheels", "--requirement=/wheels/requirements.txt", env=ENVIRONMENT)
-    shutil.rmtree(part / "wheels")
 
 
 def packages():
@@ -177,50 +70,11 @@ def packages():
     ]
 
 
-class Machine:
-    """The container: a root directory, and systemd in it."""
-
-    def __init__(self, root):
-        self.root = root
-        self.process = None
-        self.init = None
-        groups = Path(run("findmnt", "-n", "-t", "cgroup2", "-o", "TARGET").splitlines()[0])
-        self.group = groups / f"healgate-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
-
-    def chroot(self, *command, **options):
-        return run("chroot", self.root, *command, env=ENVIRONMENT, **options)
-
-    def boot(self):
-        self.clear_group()
-        self.group.mkdir()
-        self.process = subprocess.Popen(
-            ["sh", "-c", 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"', "sh", self.group,
-             # However this process ends, the machine ends with it.
-             "setpriv", "--pdeathsig=KILL",
-             "unshare", "--mount", "--pid", "--ipc", "--uts", "--net", "--cgroup", "--fork", "--kill-child",
-             "sh", "-c", BOOT, "sh", self.root],
-            stdout=(WORK / "boot.log").open("w"), stderr=subprocess.STDOUT,
-        )
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        self.init = until("the machine's first process", lambda: children.read_text().split())[0]
-        until("the machine is up", lambda: self.run("systemctl", "is-system-running", check=False) in ("running", "degraded"))
-
-    def run(self, *command, **options):
-        return run("nsenter", "--all", f"--target={self.init}", *command, env=ENVIRONMENT, **options)
-
-    def path(self, name):
-        return self.root / name.lstrip("/")
-
-    def write(self, name, text):
-        path = self.path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+class Machine(AnyMachine):
+    """The machine, as one talks to its gateway."""
 
     def ask(self, method, path, body=""):
         return self.run("python3", "-c", ASK, method, path, body and json.dumps(body))
-
-    def show(self, what):
-        return self.run("systemctl", "show", "--value", f"--property={what}", "healgate")
 
     def serves(self):
         until("healgate serves", lambda: self.ask("GET", "/healthz"))
@@ -253,23 +107,6 @@ class Machine:
         found = self.run("sh", "-c", f"grep --text --files-with-matches --no-messages {job} /proc/[0-9]*/cmdline "
                          "/proc/[0-9]*/environ || true")
         return {int(line.split("/")[2]) for line in found.splitlines()} & self.processes()
-
-    def halt(self):
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-        self.clear_group()
-
-    def clear_group(self):
-        """Groups go away leaf by leaf, once their processes have."""
-        def gone():
-            for folder, _, _ in os.walk(self.group, topdown=False):
-                try:
-                    os.rmdir(folder)
-                except OSError:
-                    return False
-            return True
-        until("the machine's control group is gone", gone)
 
 
 def tell(text):
@@ -415,6 +252,7 @@ def story(machine, old, new):
     installs(machine, old)
     analyzes(machine)
     machine.boot()
+    machine.wait_until_up()
     machine.serves()
     shut_tight(machine)
     machine.succeeds(machine.start("ping"))
@@ -424,12 +262,6 @@ def story(machine, old, new):
     with_drop_ins(machine)
     removes(machine, new, job)
     purges(machine)
-
-
-def is_root():
-    """Whether this process may make namespaces: root in a container may not."""
-    command = ["unshare", "--mount", "--pid", "--cgroup", "--fork", "mount", "--make-rprivate", "/"]
-    return os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
 def become_root(made):
@@ -443,18 +275,15 @@ def main():
     WORK.mkdir(parents=True, exist_ok=True)
     # Made by whoever has cargo.
     old, new = made = [Path(name) for name in sys.argv[1:]] or packages()
-    if not is_root():
+    if not can_be_made():
         become_root(made)
         print("test-deb: SKIPPED, nothing was tested: a machine of its own needs root, and namespaces", file=sys.stderr)
         return 0
-    origin, root = base(), WORK / "machine"
-    shutil.rmtree(root, ignore_errors=True)
-    run("cp", "--archive", "--reflink=auto", origin, root)
-    (root / "packages").mkdir()
-    for package in (old, new):
-        package.rename(root / "packages" / package.name)
-    machine = Machine(root)
+    machine = Machine(base(), "test-deb")
     try:
+        machine.path("packages").mkdir()
+        for package in (old, new):
+            shutil.move(package, machine.path("packages") / package.name)
         story(machine, old, new)
     except Failed as error:
         print(f"test-deb: {error}", file=sys.stderr)
@@ -463,7 +292,6 @@ def main():
         return 1
     finally:
         machine.halt()
-        shutil.rmtree(root, ignore_errors=True)
     tell(f"passed in {time.monotonic() - begin:.0f} s")
     return 0
 
