@@ -1,0 +1,110 @@
+"""Machines with systemd that stand side by side, for all tests of a class, and healgate's Debian package for them.
+
+The package holds target/debug/healgate, which `make test` has compiled; HEALGATE_BINARY names another.
+"""
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(REPOSITORY / "scripts"), str(REPOSITORY / "tests/scenarios")]
+
+import machine  # noqa: E402
+from story import Peers, get, post, until  # noqa: E402
+
+UP_LIMIT = 90
+
+
+@functools.cache
+def switch():
+    """Of this process, which leaves this machine's network for it."""
+    return machine.Switch()
+
+
+@functools.cache
+def package():
+    """The Debian package of the development build."""
+    built = machine.WORK / "package/debug/healgate"
+    built.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(os.environ.get("HEALGATE_BINARY", machine.TARGET / "debug/healgate"), built)
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(built.parents[1])}
+    command = [REPOSITORY / "scripts/deb", "dev", "--fast", "--strip", f"--output={built.parents[1]}/"]
+    return Path(subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+
+
+class Rack(unittest.TestCase):
+    """Boots the machines of a scenario. The tests talk from where the first one is: its loopback is theirs."""
+
+    names = ()
+    # Metrics that must be 1 for all their series before anything is broken.
+    well = ()
+    peers = Peers()
+
+    @classmethod
+    def setUpClass(cls):
+        if not machine.can_be_made():
+            print(f"\nSKIPPED: {cls.__name__} is not tested: machines need root, and namespaces\n", file=sys.stderr)
+            raise unittest.SkipTest("machines need root, and namespaces")
+        cls.switch, base = switch(), machine.base()
+        begin = time.monotonic()
+        cls.machines = []
+        for number, name in enumerate(cls.names, 10):
+            made = machine.Machine(base, name, cls.switch, f"10.77.0.{number}")
+            # Class cleanups also run where setUpClass fails.
+            cls.addClassCleanup(made.halt)
+            cls.machines.append(made)
+        hosts = "".join(f"{made.address} {made.name}\n" for made in cls.machines)
+        for made in cls.machines:
+            made.write("/etc/hosts", f"127.0.0.1 localhost\n{hosts}")
+            cls.furnish(made)
+            made.boot()
+        for made in cls.machines:
+            made.wait_until_up()
+        cls.first = cls.machines[0]
+        cls.addClassCleanup(cls.switch.enter)
+        cls.switch.enter(cls.first)
+        cls.settle()
+        until("Prometheus sees all well", UP_LIMIT, lambda: all(cls.peers.values(metric) == {"1"} for metric in cls.well))
+        print(f"all are up and well after {time.monotonic() - begin:.0f} s", flush=True)
+
+    @classmethod
+    def furnish(cls, made):
+        """Writes what a machine holds before it is booted."""
+
+    @classmethod
+    def settle(cls):
+        """Does what is done once all are booted."""
+
+    @classmethod
+    def copy(cls, made, source, place):
+        """Copies a file or folder of the repository onto a machine; a folder's content goes into the place."""
+        source, target = REPOSITORY / source, made.path(place)
+        if source.is_dir():
+            shutil.copytree(source, target, dirs_exist_ok=True)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+
+    @classmethod
+    def by_hand(cls, playbook, **more):
+        """Runs a playbook by hand; answers with its job once that has ended."""
+        return cls.peers.ended(post(f"{cls.peers.healgate}/api/v1/jobs", {"playbook": playbook, **more})["id"])
+
+    @classmethod
+    def serves(cls):
+        until("healgate serves", UP_LIMIT, lambda: get(f"{cls.peers.healgate}/api/v1/pause"))
+
+    def changes_nothing(self, playbook, **more):
+        """While all is well the playbook succeeds and changes nothing, and in check mode too."""
+        for check in (False, True):
+            with self.subTest(check=check):
+                job = self.by_hand(playbook, check=check, **more)
+                self.assertEqual(job["status"], "succeeded", self.peers.log(job["id"]))
+                stats = job["attempts"][-1]["host_stats"]
+                self.assertEqual({host: stat["changed"] for host, stat in stats.items()}, dict.fromkeys(stats, 0))
