@@ -265,7 +265,13 @@ class Machine:
         return run("nsenter", "--all", f"--target={self.init}", *command, env=ENVIRONMENT, **options)
 
     def path(self, name):
-        return self.root / name.lstrip("/")
+        """Where it is from here. Links lead to where they lead in the machine, never out of it."""
+        place = self.root
+        for part in os.path.normpath(f"/{name}").strip("/").split("/"):
+            place = place / part
+            if place.is_symlink():
+                place = self.path(Path("/", place.parent.relative_to(self.root), os.readlink(place)))
+        return place
 
     def write(self, name, text, mode=None):
         path = self.path(name)

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 import time
 import unittest
 from pathlib import Path
@@ -19,6 +20,8 @@ import machine  # noqa: E402
 from story import Peers, get, post, until  # noqa: E402
 
 UP_LIMIT = 90
+# Where a machine has a clone of the repository, as far as a README needs it.
+CLONE = "/srv/healgate"
 
 
 @functools.cache
@@ -38,9 +41,26 @@ def package():
     return Path(subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
 
 
+def commands(page, heading):
+    """The shell's lines that a page has below a heading."""
+    lines, below, typed = [], False, False
+    for line in page.splitlines():
+        if line.strip().startswith("```"):
+            typed = line.strip() == "```sh"
+        elif typed and below:
+            lines.append(line)
+        elif not typed and line.startswith("#"):
+            below = line.lstrip("# ") == heading
+    if not lines:
+        raise AssertionError(f"nothing is to be typed below {heading!r}")
+    return textwrap.dedent("\n".join(lines))
+
+
 class Rack(unittest.TestCase):
     """Boots the machines of a scenario. The tests talk from where the first one is: its loopback is theirs."""
 
+    # Its folder.
+    scenario = ""
     names = ()
     # Metrics that must be 1 for all their series before anything is broken.
     well = ()
@@ -84,12 +104,24 @@ class Rack(unittest.TestCase):
     @classmethod
     def copy(cls, made, source, place):
         """Copies a file or folder of the repository onto a machine; a folder's content goes into the place."""
-        source, target = REPOSITORY / source, made.path(place)
-        if source.is_dir():
-            shutil.copytree(source, target, dirs_exist_ok=True)
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target)
+        source = REPOSITORY / source
+        for file in [source] if source.is_file() else source.rglob("*"):
+            target = made.path(Path(place, file.relative_to(source)))
+            if file.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, target)
+
+    @classmethod
+    def clone(cls, made):
+        """Has the scenario's folder and healgate's package lie where `make deb` leaves them."""
+        cls.copy(made, cls.scenario, f"{CLONE}/{cls.scenario}")
+        cls.copy(made, package(), f"{CLONE}/target/debian/{package().name}")
+
+    @classmethod
+    def types(cls, heading, made=None):
+        """Runs what the scenario's README says to type under a heading, word for word."""
+        typed = commands((REPOSITORY / cls.scenario / "README.md").read_text(), heading)
+        return (made or cls.first).run("sh", "-ec", f"cd {CLONE}/{cls.scenario}\n{typed}")
 
     @classmethod
     def by_hand(cls, playbook, **more):

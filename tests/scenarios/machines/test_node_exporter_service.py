@@ -1,13 +1,11 @@
 """A machine as the author of the set-up has it: it heals itself by its listener; then README.md is followed, word for word,
 and healgate does it, with all else as it was."""
 
-import re
 import unittest
 
-from rack import REPOSITORY, UP_LIMIT, Rack, package
+from rack import REPOSITORY, UP_LIMIT, Rack
 from story import FIRE_LIMIT, HEAL_LIMIT, Peers, heals, until
 
-SCENARIO = "scenarios/node-exporter-service"
 ALERT = "NodeExporterDown"
 # What the author downloaded, by the names under which it was unpacked.
 PROGRAMS = {
@@ -19,18 +17,10 @@ FILES = {
     "before/systemd": "/etc/systemd/system", "before/webhook_listener": "/opt/webhook_listener",
 }
 UNITS = ("node_exporter", "prometheus", "alertmanager", "webhook_listener")
-CLONE = "/srv/healgate"
-
-
-def commands(heading):
-    """What README.md says to type under a heading."""
-    text = (REPOSITORY / SCENARIO / "README.md").read_text()
-    section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", text, re.S | re.M)[1]
-    blocks = re.findall(r"^( *)```sh\n(.*?)^ *```", section, re.S | re.M)
-    return "\n".join(line.strip() for _, block in blocks for line in block.splitlines())
 
 
 class NodeExporterService(Rack):
+    scenario = "scenarios/node-exporter-service"
     names = ("node-exporter-service",)
     well = ("up",)
     peers = Peers(healgate="http://127.0.0.1:5001")
@@ -40,18 +30,11 @@ class NodeExporterService(Rack):
         for name, place in PROGRAMS.items():
             made.path(f"/usr/local/bin/{name}").symlink_to(place)
         for source, place in FILES.items():
-            cls.copy(made, f"{SCENARIO}/{source}", place)
+            cls.copy(made, f"{cls.scenario}/{source}", place)
         made.chroot("useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "node_exporter")
         made.chroot("install", "-d", "-o", "prometheus", "/var/lib/alertmanager")
         made.chroot("systemctl", "enable", *UNITS)
-        # A clone, as far as README.md needs it.
-        cls.copy(made, SCENARIO, f"{CLONE}/{SCENARIO}")
-        cls.copy(made, package(), f"{CLONE}/target/debian/{package().name}")
-
-    def types(self, heading):
-        text = commands(heading)
-        self.assertTrue(text, heading)
-        return self.first.run("sh", "-ec", f"cd {CLONE}/{SCENARIO}\n{text}")
+        cls.clone(made)
 
     def stop(self):
         self.first.run("systemctl", "stop", "node_exporter")
@@ -76,7 +59,7 @@ class NodeExporterService(Rack):
         self.assertEqual((before - self.enabled(), self.enabled() - before), ({"webhook_listener"}, {"healgate"}))
         self.assertEqual((self.state("webhook_listener"), self.state("node_exporter")), ("inactive", "active"))
         for source, place in FILES.items():
-            for file in (REPOSITORY / SCENARIO / source).iterdir():
+            for file in (REPOSITORY / self.scenario / source).iterdir():
                 with self.subTest(file=file.name):
                     self.assertEqual(self.first.path(f"{place}/{file.name}").read_text(), file.read_text())
         checked = self.first.run("healgate", "check", "--config", "/etc/healgate/healgate.yml")
