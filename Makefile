@@ -47,6 +47,7 @@ test-inside:
 test-outside: test-scenarios test-deb
 
 test-scenarios: deps build
+	@scripts/tools cargo-deb
 	@python3 -m unittest discover --start-directory tests/scenarios/containers
 	@python3 -m unittest discover --start-directory tests/scenarios/machines
 

@@ -177,10 +177,10 @@ class Switch:
         run("ip", "address", "add", address, "dev", "switch")
         run("ip", "link", "set", "switch", "up")
 
-    def run(self, *command, net=None):
+    def run(self, *command, net=None, **options):
         """Runs it in a network namespace: the switch's own, or that of a process."""
         place = f"/proc/{net}/ns/net" if net else f"/proc/{os.getpid()}/fd/{self.net}"
-        return run("nsenter", f"--net={place}", *command)
+        return run("nsenter", f"--net={place}", *command, **options)
 
     @staticmethod
     def port(machine):
@@ -194,6 +194,10 @@ class Switch:
         self.run("ip", "link", "set", "lo", "up", net=machine.init)
         self.run("ip", "address", "add", f"{machine.address}/{self.bits}", "dev", "eth0", net=machine.init)
         self.run("ip", "link", "set", "eth0", "up", net=machine.init)
+
+    def unplug(self, machine):
+        """Not left to the kernel, which takes its time; the next machine may have the same port."""
+        self.run("ip", "link", "delete", self.port(machine), check=False)
 
     def cut(self, machine):
         """Pulls its cable; `join` puts it back."""
@@ -289,6 +293,8 @@ class Machine:
             self.process.kill()
             self.process.wait()
         self.clear_group()
+        if self.switch and self.init:
+            self.switch.unplug(self)
         if self.mounted:
             run("umount", "--lazy", self.root)
             self.mounted = False

@@ -3,6 +3,7 @@
 The package holds target/debug/healgate, which `make test` has compiled; HEALGATE_BINARY names another.
 """
 
+import contextlib
 import functools
 import os
 import shutil
@@ -131,6 +132,15 @@ class Rack(unittest.TestCase):
     @classmethod
     def serves(cls):
         until("healgate serves", UP_LIMIT, lambda: get(f"{cls.peers.healgate}/api/v1/pause"))
+
+    @contextlib.contextmanager
+    def paused(self, route):
+        """Alerts of this route wait until the end."""
+        self.first.run("healgate", "pause", f"route:{route}")
+        try:
+            yield
+        finally:
+            self.first.run("healgate", "resume", f"route:{route}")
 
     def changes_nothing(self, playbook, **more):
         """While all is well the playbook succeeds and changes nothing, and in check mode too."""

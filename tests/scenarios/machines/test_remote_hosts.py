@@ -1,6 +1,5 @@
 """Three hosts with sshd and nginx: each is healed alone, all are restarted one by one, and one that is cut off waits."""
 
-import contextlib
 import ssl
 import unittest
 
@@ -19,6 +18,8 @@ server {
     location = /healthz { return 200 "well\\n"; }
 }
 """
+HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
+CA = "/etc/prometheus/web-ca.pem"
 OPENSSL = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
@@ -34,21 +35,22 @@ class RemoteHosts(Rack):
                 cls.copy(made, f"{cls.scenario}/prometheus/{name}", f"/etc/prometheus/{name}")
             cls.copy(made, f"{cls.scenario}/alertmanager/alertmanager.yml", "/etc/prometheus/alertmanager.yml")
             made.chroot("systemctl", "enable", *WATCHES)
-            made.chroot(*OPENSSL, "-subj", "/CN=web's", "-days", "365", "-keyout", "/root/ca.key", "-out", "/etc/prometheus/web-ca.pem")
+            made.chroot(*OPENSSL, "-subj", "/CN=web's", "-days", "365", "-keyout", "/root/ca.key", "-out", CA)
             cls.clone(made)
             return
         cls.copy(made, f"{cls.scenario}/host.sh", "/root/host.sh")
         made.write("/etc/nginx/sites-enabled/default", NGINX)
         cls.give(made, cls.certificate(days=90))
-        made.chroot("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/etc/ssh/ssh_host_ed25519_key")
+        made.chroot("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", HOST_KEY)
         made.chroot("systemctl", "enable", "ssh", "nginx")
 
     @classmethod
     def certificate(cls, days):
         """With its key, as nginx takes them from one file."""
         names = ",".join(f"DNS:{name}" for name in WEB)
-        cls.machines[0].chroot(*OPENSSL, "-CA", "/etc/prometheus/web-ca.pem", "-CAkey", "/root/ca.key", "-subj", "/CN=web",
-                               "-addext", f"subjectAltName={names}", "-days", str(days), "-keyout", "/root/key", "-out", "/root/crt")
+        cls.machines[0].chroot(
+            *OPENSSL, "-CA", CA, "-CAkey", "/root/ca.key", "-subj", "/CN=web", "-addext", f"subjectAltName={names}",
+            "-days", str(days), "-keyout", "/root/key", "-out", "/root/crt")
         return "".join(cls.machines[0].path(f"/root/{part}").read_text() for part in ("crt", "key"))
 
     @staticmethod
@@ -60,14 +62,17 @@ class RemoteHosts(Rack):
         cls.web = dict(zip(WEB, cls.machines[1:], strict=True))
         printed = cls.types("On healgate's machine")
         key = next(line for line in printed.splitlines() if line.startswith("ssh-ed25519 "))
-        own = {name: made.run("ssh-keygen", "-lf", "/etc/ssh/ssh_host_ed25519_key.pub").split()[1] for name, made in cls.web.items()}
+        own = {name: made.run("ssh-keygen", "-lf", f"{HOST_KEY}.pub").split()[1] for name, made in cls.web.items()}
         for made in cls.web.values():
             made.run("sh", "/root/host.sh", key)
         seen = cls.types("Knowing the hosts")
         for name, fingerprint in own.items():
             if f"{fingerprint} {name} " not in seen:
                 raise AssertionError(f"{name} has {fingerprint}, but seen was\n{seen}")
-        cls.serves()
+        # The README's own try.
+        job = cls.peers.ended(cls.peers.jobs()[0]["id"])
+        if job["status"] != "succeeded" or list(job["attempts"][-1]["host_stats"]) != list(WEB):
+            raise AssertionError(f"{job}\n{cls.peers.log(job['id'])}")
 
     def pids(self):
         return {name: made.show("MainPID", "nginx") for name, made in self.web.items()}
@@ -78,13 +83,6 @@ class RemoteHosts(Rack):
 
     def stats(self, job, what):
         return {host: stats[what] for host, stats in job["attempts"][-1]["host_stats"].items() if stats[what]}
-
-    @contextlib.contextmanager
-    def paused(self, route):
-        """Alerts of this route wait until the end."""
-        self.first.run("healgate", "pause", f"route:{route}")
-        yield
-        self.first.run("healgate", "resume", f"route:{route}")
 
     def rolling(self, **more):
         return self.by_hand("rolling-restart-nginx", alert={"labels": {"group": "web"}}, **more)
@@ -159,7 +157,9 @@ class RemoteHosts(Rack):
 
         first = self.peers.ended(until("the alert has a job", 60, made)[0]["id"])
         self.assertEqual((first["status"], first["reason"]), ("failed", "hosts_unreachable"), self.peers.log(first["id"]))
-        self.assertEqual([self.stats({"attempts": [attempt]}, "unreachable") for attempt in first["attempts"]], [{"web-3": 1}] * 2)
+        for attempt in first["attempts"]:
+            self.assertEqual(self.stats({"attempts": [attempt]}, "unreachable"), {"web-3": 1})
+        self.assertEqual(len(first["attempts"]), 2)
 
         job = self.rolling()
         self.assertEqual((job["status"], self.stats(job, "unreachable")), ("failed", {"web-3": 1}), self.peers.log(job["id"]))
@@ -172,19 +172,21 @@ class RemoteHosts(Rack):
 
     def test_6_a_host_with_another_key_is_not_talked_to(self):
         web = self.web["web-1"]
-        web.run("sh", "-c", "cd /etc/ssh && mv ssh_host_ed25519_key kept && ssh-keygen -q -t ed25519 -N '' -f ssh_host_ed25519_key")
+        web.run("mv", HOST_KEY, f"{HOST_KEY}.kept")
+        web.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", HOST_KEY)
         web.run("systemctl", "restart", "ssh")
         job = self.by_hand("ping", limit="web")
         self.assertEqual((job["reason"], self.stats(job, "unreachable")), ("hosts_unreachable", {"web-1": 1}))
         self.assertIn("Host key verification failed", self.peers.log(job["id"]))
-        web.run("sh", "-c", "cd /etc/ssh && mv kept ssh_host_ed25519_key")
+        web.run("mv", f"{HOST_KEY}.kept", HOST_KEY)
         web.run("systemctl", "restart", "ssh")
         self.assertEqual(self.by_hand("ping", limit="web")["status"], "succeeded")
 
     def test_7_the_key_opens_nothing_but_nginx(self):
         def over_ssh(command):
-            return self.first.run("setpriv", "--reuid=healgate", "--regid=healgate", "--clear-groups", "env", "HOME=/var/lib/healgate",
-                                  "ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "web-1", command, check=False)
+            return self.first.run(
+                "setpriv", "--reuid=healgate", "--regid=healgate", "--clear-groups", "env", "HOME=/var/lib/healgate",
+                "ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "web-1", command, check=False)
 
         self.assertEqual(over_ssh("id -un"), "healgate")
         for command in ("systemctl --no-ask-password restart ssh", "systemctl --no-ask-password stop nginx", "sudo -n true"):
