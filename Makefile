@@ -64,13 +64,14 @@ test-deb: deps ## install, upgrade, remove and purge the package on a machine ma
 	cargo build --locked --bin healgate
 	@scripts/test_deb.py
 
-lint: deps tools ## formatting, lints, docs, dependencies, configurations
+lint: deps tools ## formatting, lints, docs, dependencies, configurations, playbooks
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 	.tools/bin/cargo-deny --locked --log-level error check --hide-inclusion-graph bans licenses sources
 	.tools/bin/cargo-machete
 	@scripts/lint-peers
+	@scripts/lint-playbooks
 	@scripts/advisories
 
 bench: venv ## measure against a baseline in the same run; WHAT=effect measures only that
