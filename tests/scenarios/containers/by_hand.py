@@ -4,6 +4,7 @@ import hashlib
 import os
 import secrets
 
+import stage  # noqa: F401 (knows where story is)
 from story import post
 
 # A compose file that gives the service `healgate` an operator's token, of this process alone.

@@ -30,6 +30,8 @@ class ReplaceContainer(Stage):
                     broken="`docker exec -u 0 shop rm /etc/nginx/mime.types` and a restart")
         restart, replace = reversed(self.peers.jobs("ShopDown"))
         self.assertEqual((restart["playbook"], restart["status"]), ("restart-container", "failed"))
+        # It was restarted, and did not get well.
+        self.assertRegex(self.peers.log(restart["id"]), r"(?s)TASK \[Wait until it runs\].*fatal")
         self.assertEqual((replace["playbook"], replace["trigger"], replace["follows"]),
                          ("replace-container", "ladder", restart["id"]))
         self.assertEqual(replace["id"], job["id"])
@@ -53,7 +55,14 @@ class ReplaceContainer(Stage):
         after = self.inspect("shop")
         self.assertEqual((before["Id"], before["State"]["StartedAt"]), (after["Id"], after["State"]["StartedAt"]))
 
-    def test_3_the_engine_refuses_what_neither_needs(self):
+    def test_3_a_name_in_a_form_is_refused(self):
+        # The engine would believe it more than the address.
+        ask = ("import urllib.request as http; http.urlopen(http.Request("
+               "'http://engine:2375/containers/shop/rename?name=shop', b'name=other', method='POST'))")
+        refused = self.through_the_proxy("python3", "-I", "-c", ask)
+        self.assertIn("403", refused.stderr)
+
+    def test_4_the_engine_refuses_what_neither_needs(self):
         prometheus = self.container("prometheus")
         for command in (
             ["ps"], ["images"], ["info"], ["logs", "shop"], ["exec", "shop", "true"], ["rm", "-f", prometheus], ["kill", "shop"],
