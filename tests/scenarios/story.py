@@ -115,7 +115,8 @@ def heals(peers, alertname, break_it, scenario=None, broken=None, rungs=1):
     first, attempts = ended[0]["attempts"][-1], [attempt for job in ended for attempt in job["attempts"]]
     measured = {
         "broken": broken,
-        "detected": fired - begin,
+        # It may be notified before we look.
+        "detected": min(fired, seconds(ended[0]["created_at"])) - begin,
         "started": seconds(first["started_at"]) - begin,
         "healed": seconds(job["healed_at"]) - begin,
         # From the notification to the start of the playbook.
