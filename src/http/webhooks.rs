@@ -6,6 +6,8 @@ use actix_web::{HttpResponse, web};
 
 use crate::clock::Ids;
 use crate::domain::alert::{Alert, AlertStatus, Notification, Sender};
+use crate::domain::decision::{Decision, DecisionKind};
+use crate::domain::ids::NotificationId;
 use crate::domain::policy::{Delivery, Intake};
 use crate::domain::route;
 use crate::domain::timestamp::Timestamp;
@@ -18,6 +20,9 @@ use crate::http::views::AcceptedView;
 use crate::ingest;
 use crate::remediations::{Remediations, Renderer};
 use crate::store::Received;
+
+/// Jobs of one notification that the log names.
+const LOGGED: usize = 20;
 
 /// Which alerts' playbooks are rendered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,11 +103,33 @@ async fn accept(
     for decision in &decisions {
         app.metrics.decision(decision.route.as_deref(), decision.kind);
     }
+    log_jobs(notification, &decisions);
     app.metrics.webhook_duration(began.elapsed());
     Ok(HttpResponse::Accepted().json(AcceptedView {
         notification,
         decisions: decisions.into_iter().map(Into::into).collect(),
     }))
+}
+
+/// The jobs that were made. Those of large notifications are not told one by one.
+fn log_jobs(notification: NotificationId, decisions: &[Decision]) {
+    let is_made = |decision: &&Decision| matches!(decision.kind, DecisionKind::Queued | DecisionKind::AwaitingApproval);
+    for Decision {
+        job, alertname, reason, ..
+    } in decisions.iter().filter(is_made).take(LOGGED)
+    {
+        let job = job.map(tracing::field::display);
+        tracing::info!(job.id = job, %notification, alert = alertname, reason, "decided");
+    }
+    if let Some(more) = decisions
+        .iter()
+        .filter(is_made)
+        .count()
+        .checked_sub(LOGGED)
+        .filter(|more| *more > 0)
+    {
+        tracing::info!(%notification, more, "made more jobs");
+    }
 }
 
 /// Reads a webhook's body into all that is needed to decide about it, but the facts.

@@ -34,6 +34,7 @@ pub struct Committed {
 /// A job that reached its end.
 #[derive(Clone, Debug)]
 pub struct FinishedJob {
+    pub id: JobId,
     pub playbook: String,
     pub route: Option<String>,
     pub status: JobStatus,

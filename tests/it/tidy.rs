@@ -239,9 +239,18 @@ fn every_scenario_has_one_page_a_line_in_the_list_and_one_in_the_table() {
         let name = folder.file_name().into_string().unwrap();
         scenarios += 1;
         let readme = fs::read_to_string(folder.path().join("README.md")).unwrap();
-        assert!(readme.lines().count() <= 90, "scenarios/{name}/README.md is longer than a page");
-        assert!(page.contains(&format!("[`{name}`](../scenarios/{name}/)")), "{name} is in no list");
-        assert!(page.contains(&format!("| [{name}](../scenarios/{name}/) |")), "{name} was not measured");
+        assert!(
+            readme.lines().count() <= 90,
+            "scenarios/{name}/README.md is longer than a page"
+        );
+        assert!(
+            page.contains(&format!("[`{name}`](../scenarios/{name}/)")),
+            "{name} is in no list"
+        );
+        assert!(
+            page.contains(&format!("| [{name}](../scenarios/{name}/) |")),
+            "{name} was not measured"
+        );
     }
     assert!(scenarios >= 8, "{scenarios} scenarios");
 }

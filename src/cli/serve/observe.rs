@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use crate::live::Live;
-use crate::store::observe::{Committed, Observer};
+use crate::store::observe::{Committed, FinishedJob, Observer};
 use crate::telemetry::Metrics;
+
+/// Jobs of one commit whose ends the log names.
+const LOGGED: usize = 20;
 
 /// Passes commits on to followers, to the worker pool and to the metrics.
 pub(super) struct Announce {
@@ -15,6 +18,7 @@ pub(super) struct Announce {
 impl Observer for Announce {
     fn committed(&self, committed: &Committed) {
         self.metrics.store_commit(committed.took);
+        log_ends(&committed.finished);
         for job in &committed.finished {
             self.metrics
                 .job_finished(&job.playbook, job.route.as_deref(), job.status, job.reason);
@@ -40,5 +44,19 @@ impl Observer for Announce {
         if committed.outbox_grew {
             self.live.outbox_grew();
         }
+    }
+}
+
+/// What became of jobs. Those that end in their hundreds, as when an outage is over before they began, are not told one by one.
+fn log_ends(jobs: &[FinishedJob]) {
+    for job in jobs.iter().take(LOGGED) {
+        let heal = job
+            .time_to_heal
+            .map(|took| tracing::field::display(format!("{} s", took.as_secs())));
+        let (status, reason) = (job.status.as_str(), job.reason.as_str());
+        tracing::info!(job.id = %job.id, playbook = job.playbook, route = job.route, status, reason, heal, "finished");
+    }
+    if let Some(more) = jobs.len().checked_sub(LOGGED).filter(|more| *more > 0) {
+        tracing::info!(more, "finished, too");
     }
 }

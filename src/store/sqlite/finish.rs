@@ -95,6 +95,7 @@ impl Write for Finish {
             tell_end(scope, &[job.id], (job.status, reason), at).await?;
             follow_up(scope, &[job.id], std::slice::from_ref(&job.target), at).await?;
             scope.finished(FinishedJob {
+                id: job.id,
                 playbook: job.playbook.clone(),
                 route: job.route.clone(),
                 status: job.status,

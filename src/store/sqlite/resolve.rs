@@ -234,9 +234,10 @@ pub(super) async fn follow_up(
     promote(scope, &targets.iter().collect::<Vec<_>>()).await
 }
 
-/// Of a row with `playbook`, `route`, `status`, `reason`, `healed_at` and `episode_starts_at`.
+/// Of a row with `id`, `playbook`, `route`, `status`, `reason`, `healed_at` and `episode_starts_at`.
 pub(super) fn finished(row: &SqliteRow) -> Result<FinishedJob, StoreError> {
     Ok(FinishedJob {
+        id: parsed(row, "id")?,
         playbook: get(row, "playbook")?,
         route: get(row, "route")?,
         status: word(row, "status", JobStatus::parse)?,

@@ -74,8 +74,9 @@ class NginxStubStatus(Swap):
     def test_5_the_gateways_own_log_names_the_job(self):
         job = self.newest("NginxDown")
         lines = [line for line in self.compose("logs", "--no-color", "webhook").splitlines() if f"job.id={job['id']}" in line]
-        for said in ('started playbook="restart-nginx"', 'ended outcome="ok"'):
-            self.assertEqual(len([line for line in lines if said in line]), 1, lines)
+        story = ("decided", 'started playbook="restart-nginx"', 'ended outcome="ok"', "finished")
+        self.assertEqual([next((said for said in story if said in line), line) for line in lines], list(story))
+        self.assertIn('reason="healed"', lines[-1])
 
     def test_6_the_trace_outlives_a_restart(self):
         job = self.newest("NginxDown")
