@@ -131,6 +131,12 @@ class Rack(unittest.TestCase):
 
     @classmethod
     def serves(cls):
+        """healgate is up, and has nothing to say against its files."""
+        # Ansible is where the service, not a shell, looks.
+        path = f"PATH=/opt/healgate/ansible/bin:{machine.ENVIRONMENT['PATH']}"
+        checked = cls.first.run("env", path, "healgate", "check", "--config", "/etc/healgate/healgate.yml")
+        if "are fine" not in checked or "warning" in checked:
+            raise AssertionError(checked)
         until("healgate serves", UP_LIMIT, lambda: get(f"{cls.peers.healgate}/api/v1/pause"))
 
     @contextlib.contextmanager

@@ -62,8 +62,6 @@ class NodeExporterService(Rack):
             for file in (REPOSITORY / self.scenario / source).iterdir():
                 with self.subTest(file=file.name):
                     self.assertEqual(self.first.path(f"{place}/{file.name}").read_text(), file.read_text())
-        checked = self.first.run("healgate", "check", "--config", "/etc/healgate/healgate.yml")
-        self.assertTrue("are fine" in checked and "warning" not in checked, checked)
 
     def test_3_the_stopped_service_is_healed(self):
         job = heals(self.peers, ALERT, self.stop, scenario="node-exporter-service", broken="`systemctl stop node_exporter`")

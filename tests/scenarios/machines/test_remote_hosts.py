@@ -69,6 +69,7 @@ class RemoteHosts(Rack):
         for name, fingerprint in own.items():
             if f"{fingerprint} {name} " not in seen:
                 raise AssertionError(f"{name} has {fingerprint}, but seen was\n{seen}")
+        cls.serves()
         # The README's own try.
         job = cls.peers.ended(cls.peers.jobs()[0]["id"])
         if job["status"] != "succeeded" or list(job["attempts"][-1]["host_stats"]) != list(WEB):
