@@ -139,6 +139,15 @@ class Replacing(unittest.TestCase):
         self.assertIn("changed=0", done.stdout)
         self.assertEqual(self.inspect()["State"]["StartedAt"], after["State"]["StartedAt"])
 
+    def test_one_that_does_not_get_well_in_time_is_replaced_by_the_old_one_and_its_environment_is_in_no_log(self):
+        self.run_container("--env", "PASSWORD=hunter2", "--health-cmd", "test -e /tmp/well", "--health-interval", "60s", *SLEEP)
+        before = self.inspect()
+        done = self.replace("-vv", container_wait=3)
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertIn("Check that it is well: The new one is starting, not well", done.stdout)
+        self.assertEqual(self.inspect()["Id"], before["Id"])
+        self.assertNotIn("hunter2", done.stdout + done.stderr)
+
     def test_one_whose_image_is_gone_is_not_touched(self):
         self.run_container(*SLEEP)
         self.engine.must("docker", "commit", "shop", "shop:own")
