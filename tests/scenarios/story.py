@@ -57,6 +57,8 @@ class Peers:
 
     prometheus: str = "http://127.0.0.1:9090"
     healgate: str = "http://127.0.0.1:8750"
+    # An operator's, where the gateway wants one.
+    token: str | None = None
 
     def values(self, *metrics):
         """What Prometheus has for these metrics, over all their series."""
@@ -73,6 +75,10 @@ class Peers:
         """The newest first."""
         answer = get(f"{self.healgate}/api/v1/jobs" + (f"?alertname={alertname}" if alertname else ""))
         return answer["items"] if answer else []
+
+    def run(self, playbook, **body):
+        """Runs a playbook by hand; the job, once it has ended."""
+        return self.ended(post(f"{self.healgate}/api/v1/jobs", {"playbook": playbook, **body}, self.token)["id"])
 
     def log(self, job):
         with HTTP.open(f"{self.healgate}/api/v1/jobs/{job}/log", timeout=5) as answer:
@@ -101,9 +107,8 @@ def heals(peers, alertname, break_it, scenario=None, broken=None, rungs=1):
     fired = time.time()
     ended = []
     while len(ended) < rungs:
-        followed = {job["id"] for job in ended}
         job = until("the alert has a job", 60, lambda: [
-            job for job in peers.jobs(alertname) if job["id"] not in known | followed])[-1]
+            job for job in peers.jobs(alertname) if job["id"] not in known.union(job["id"] for job in ended)])[-1]
         ended.append(peers.ended(job["id"]))
     job = ended[-1]
     if (job["status"], job["reason"]) != ("succeeded", "healed"):
@@ -129,3 +134,13 @@ def heals(peers, alertname, break_it, scenario=None, broken=None, rungs=1):
         MEASURED.mkdir(parents=True, exist_ok=True)
         (MEASURED / f"{scenario}.json").write_text(json.dumps(measured) + "\n")
     return job
+
+
+def changes_nothing(test, playbook, **body):
+    """While all is well the playbook succeeds and changes nothing, and in check mode too."""
+    for check in (False, True):
+        with test.subTest(playbook=playbook, check=check):
+            job = test.peers.run(playbook, check=check, **body)
+            test.assertEqual(job["status"], "succeeded", test.peers.log(job["id"]))
+            stats = job["attempts"][-1]["host_stats"]
+            test.assertEqual({host: stat["changed"] for host, stat in stats.items()}, dict.fromkeys(stats, 0))

@@ -1,28 +1,23 @@
-"""Runs a scenario's playbooks by hand: when all is well they change nothing, and in check mode neither."""
+"""An operator for a scenario's gateway, whose settings have none: a token of this process alone."""
 
 import hashlib
-import os
+import json
 import secrets
 
-import stage  # noqa: F401 (knows where story is)
-from story import post
+from stage import REPOSITORY
 
-# A compose file that gives the service `healgate` an operator's token, of this process alone.
-FILE = "tests/scenarios/containers/by_hand.yml"
 TOKEN = secrets.token_urlsafe(32)
-os.environ["HEALGATE_TEST_SHA256"] = hashlib.sha256(TOKEN.encode()).hexdigest()
+# Settings that come from the environment win over the file's.
+ENVIRONMENT = {
+    "HEALGATE__AUTH__TOKENS[0]__NAME": "tester",
+    "HEALGATE__AUTH__TOKENS[0]__ROLE": "operator",
+    "HEALGATE__AUTH__TOKENS[0]__SHA256": hashlib.sha256(TOKEN.encode()).hexdigest(),
+}
 
 
-def run(peers, playbook, labels, **body):
-    """The job, once it has ended."""
-    body = {"playbook": playbook, "alert": {"labels": labels, "annotations": {}}, **body}
-    return peers.ended(post(f"{peers.healgate}/api/v1/jobs", body, TOKEN)["id"])
-
-
-def changes_nothing(test, playbook, labels, **body):
-    for check in (False, True):
-        with test.subTest(playbook=playbook, check=check):
-            job = run(test.peers, playbook, labels, check=check, **body)
-            test.assertEqual(job["status"], "succeeded", test.peers.log(job["id"]))
-            stats = job["attempts"][-1]["host_stats"].values()
-            test.assertEqual([host["changed"] for host in stats], [0], test.peers.log(job["id"]))
+def overlay(service="healgate"):
+    """A compose file that gives the service the operator, and changes nothing else."""
+    file = REPOSITORY / f"target/scenarios/operator-of-{service}.yml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"services": {service: {"environment": ENVIRONMENT}}}))
+    return str(file)

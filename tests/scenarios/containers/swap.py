@@ -3,24 +3,11 @@
 Its containers come from its own docker-compose.yml, and the scenario's is laid over that, as the scenario's README says.
 """
 
-import hashlib
 import json
-import secrets
-import shutil
 
-from stage import REPOSITORY, Stage
-from story import get, post
-
-# What tests start by hand needs it, as everyone may only post alerts and read.
-TOKEN = secrets.token_urlsafe()
-OPERATOR = json.dumps([{"name": "test", "role": "operator", "sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}])
-
-
-def with_operator(settings):
-    """Adds the operator to a healgate.yml."""
-    text = settings.read_text()
-    assert text.count("tokens: []") == 1, settings
-    settings.write_text(text.replace("tokens: []", f"tokens: {OPERATOR}"))
+import by_hand
+from stage import Stage
+from story import changes_nothing, get
 
 
 def plain(service):
@@ -45,19 +32,8 @@ class Swap(Stage):
         cls.files = (f"{folder}/before/docker-compose.yml", f"{folder}/docker-compose.yml")
         cls.override = cls.files
         if cls.receiver:
-            cls.files += (str(cls.settings_with_operator(REPOSITORY / folder)),)
+            cls.files += (by_hand.overlay(cls.receiver),)
         super().setUpClass()
-
-    @classmethod
-    def settings_with_operator(cls, folder):
-        """A compose file that changes nothing but the settings, and those by the operator alone."""
-        settings = REPOSITORY / "target/scenario-settings" / cls.scenario
-        shutil.rmtree(settings, ignore_errors=True)
-        shutil.copytree(folder, settings)
-        with_operator(settings / "healgate.yml")
-        over = settings / "with-operator.yml"
-        over.write_text(json.dumps({"services": {cls.receiver: {"volumes": [f"{settings}:/etc/healgate:ro"]}}}))
-        return over
 
     def assert_only_the_receiver_was_swapped(self):
         """Every service that was there is there, unchanged to the last key; only the engine's proxy came."""
@@ -94,20 +70,10 @@ class Swap(Stage):
     def in_receiver(self, *command):
         return self.engine.call("docker", "exec", self.container(self.receiver), *command)
 
-    def by_hand(self, job, check=False):
-        """Runs the job's playbook once more by hand, for its alert."""
-        alert = {key: job["alert"][key] for key in ("labels", "annotations")}
-        made = post(f"{self.peers.healgate}/api/v1/jobs", {"playbook": job["playbook"], "alert": alert, "check": check}, TOKEN)
-        return self.peers.ended(made["id"])
-
     def assert_changes_nothing(self, job):
-        """While all is well the playbook changes nothing, neither in check mode nor for real."""
-        for check in (False, True):
-            again = self.by_hand(job, check)
-            with self.subTest(check=check):
-                self.assertEqual(again["status"], "succeeded", self.peers.log(again["id"]))
-                stats = again["attempts"][-1]["host_stats"]
-                self.assertEqual([host["changed"] for host in stats.values()], [0], self.peers.log(again["id"]))
+        """The job's playbook, once more for its alert, while all is well."""
+        alert = {key: job["alert"][key] for key in ("labels", "annotations")}
+        changes_nothing(self, job["playbook"], alert=alert)
 
     def newest(self, alertname):
         """The job of an alert that ended last."""

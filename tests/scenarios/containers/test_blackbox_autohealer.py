@@ -2,6 +2,7 @@
 
 import unittest
 
+import by_hand
 from swap import Swap
 from story import HTTP, Peers, heals, until
 
@@ -10,7 +11,7 @@ class BlackboxAutohealer(Swap):
     scenario = "blackbox-autohealer"
     receiver = "autohealer"
     well = ("probe_success",)
-    peers = Peers(healgate="http://127.0.0.1:5000")
+    peers = Peers(healgate="http://127.0.0.1:5000", token=by_hand.TOKEN)
 
     def test_1_a_stopped_nginx_is_healed(self):
         job = heals(self.peers, "NginxDown", lambda: self.engine.must("docker", "stop", "nginx"),

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import by_hand
 from stage import Stage
-from story import get, heals, seconds, until
+from story import Peers, changes_nothing, get, heals, seconds, until
 
 
 def subjects():
@@ -14,8 +14,9 @@ def subjects():
 
 
 class MultiService(Stage):
-    files = ("docker-compose.yml", "scenarios/multi-service/docker-compose.yml", by_hand.FILE)
+    files = ("docker-compose.yml", "scenarios/multi-service/docker-compose.yml", by_hand.overlay())
     well = ("probe_success", 'up{job!="alertmanager"}')
+    peers = Peers(token=by_hand.TOKEN)
 
     def docker(self, *arguments):
         return self.engine.must("docker", *arguments)
@@ -80,7 +81,7 @@ class MultiService(Stage):
     def test_4_what_is_well_is_left_alone(self):
         before = [self.inspect(name)["State"]["StartedAt"] for name in ("api", "shop", "stock")]
         for playbook in ("reload-nginx", "restart-shop-and-stock"):
-            by_hand.changes_nothing(self, playbook, {"container": "api"})
+            changes_nothing(self, playbook, alert={"labels": {"container": "api"}})
         self.assertEqual([self.inspect(name)["State"]["StartedAt"] for name in ("api", "shop", "stock")], before)
 
     def test_5_an_alert_that_nobody_routes_is_on_record_with_the_reason(self):

@@ -7,7 +7,8 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from swap import Swap, with_operator
+import by_hand
+from swap import Swap
 from stage import REPOSITORY, binary
 from story import Peers, get, heals, until
 
@@ -34,9 +35,9 @@ AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--b
 class NginxAnsible(Swap):
     scenario = "nginx-ansible"
     well = ("probe_success",)
-    peers = Peers(healgate=f"http://{HOST}:5001")
+    peers = Peers(healgate=f"http://{HOST}:5001", token=by_hand.TOKEN)
     folder = REPOSITORY / "scenarios/nginx-ansible"
-    project = REPOSITORY / "target/scenario-settings/nginx-ansible/self-healing-infra"
+    project = REPOSITORY / "target/scenarios/nginx-ansible/self-healing-infra"
 
     @classmethod
     def setUpClass(cls):
@@ -52,7 +53,6 @@ class NginxAnsible(Swap):
         shutil.copytree(cls.folder / "before", cls.project)
         steps = (cls.folder / "README.md").read_text().split("<!-- copied by the test -->\n```sh\n")[1].split("```")[0]
         subprocess.run(["sh", "-euc", steps], cwd=cls.project, env={**os.environ, "HEALGATE_REPO": str(REPOSITORY)}, check=True)
-        with_operator(cls.project / "healgate.yml")
         shutil.chown(cls.project, 65534, 65534)
 
     @classmethod
@@ -68,7 +68,7 @@ class NginxAnsible(Swap):
     def environment(cls):
         # Nobody's home is nowhere.
         temporary = {"ANSIBLE_REMOTE_TEMP": str(cls.project / ".ansible/tmp"), "HOME": str(cls.project)}
-        return {**temporary, "PATH": f"{REPOSITORY}/.venv/bin:{os.environ['PATH']}", "LANG": "C.UTF-8"}
+        return {**temporary, **by_hand.ENVIRONMENT, "PATH": f"{REPOSITORY}/.venv/bin:{os.environ['PATH']}", "LANG": "C.UTF-8"}
 
     def playbook(self):
         """The one that the route runs."""

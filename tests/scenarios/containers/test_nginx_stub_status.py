@@ -3,6 +3,7 @@
 import re
 import unittest
 
+import by_hand
 from swap import Swap
 from story import Peers, get, heals, post, until
 
@@ -23,7 +24,7 @@ class NginxStubStatus(Swap):
     scenario = "nginx-stub-status"
     receiver = "webhook"
     well = ("nginx_up",)
-    peers = Peers(healgate="http://127.0.0.1:5001")
+    peers = Peers(healgate="http://127.0.0.1:5001", token=by_hand.TOKEN)
 
     def api(self, path):
         return get(f"{self.peers.healgate}/api/v1/{path}")

@@ -5,15 +5,16 @@ import unittest
 
 import by_hand
 from stage import Stage
-from story import get, heals, until
+from story import Peers, changes_nothing, get, heals, until
 from test_replacing import settings
 
-LABELS = {"container": "shop"}
+ALERT = {"labels": {"container": "shop"}}
 
 
 class ReplaceContainer(Stage):
-    files = ("docker-compose.yml", "scenarios/replace-container/docker-compose.yml", by_hand.FILE)
+    files = ("docker-compose.yml", "scenarios/replace-container/docker-compose.yml", by_hand.overlay())
     well = ("probe_success",)
+    peers = Peers(token=by_hand.TOKEN)
     maxDiff = None
 
     def through_the_proxy(self, *command):
@@ -48,9 +49,9 @@ class ReplaceContainer(Stage):
 
     def test_2_what_is_well_is_left_alone(self):
         before = self.inspect("shop")
-        by_hand.changes_nothing(self, "replace-container", LABELS)
+        changes_nothing(self, "replace-container", alert=ALERT)
         # In check mode also what would be replaced.
-        job = by_hand.run(self.peers, "replace-container", LABELS, check=True, vars={"container_only_if_down": False})
+        job = self.peers.run("replace-container", alert=ALERT, check=True, vars={"container_only_if_down": False})
         self.assertEqual(job["status"], "succeeded", self.peers.log(job["id"]))
         after = self.inspect("shop")
         self.assertEqual((before["Id"], before["State"]["StartedAt"]), (after["Id"], after["State"]["StartedAt"]))

@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(REPOSITORY / "scripts"), str(REPOSITORY / "tests/scenarios")]
 
 import machine  # noqa: E402
-from story import Peers, get, post, until  # noqa: E402
+from story import Peers, get, until  # noqa: E402
 
 UP_LIMIT = 90
 # Where a machine has a clone of the repository, as far as a README needs it.
@@ -125,11 +125,6 @@ class Rack(unittest.TestCase):
         return (made or cls.first).run("sh", "-ec", f"cd {CLONE}/{cls.scenario}\n{typed}")
 
     @classmethod
-    def by_hand(cls, playbook, **more):
-        """Runs a playbook by hand; answers with its job once that has ended."""
-        return cls.peers.ended(post(f"{cls.peers.healgate}/api/v1/jobs", {"playbook": playbook, **more})["id"])
-
-    @classmethod
     def serves(cls):
         """healgate is up, and has nothing to say against its files."""
         # Ansible is where the service, not a shell, looks.
@@ -147,12 +142,3 @@ class Rack(unittest.TestCase):
             yield
         finally:
             self.first.run("healgate", "resume", f"route:{route}")
-
-    def changes_nothing(self, playbook, **more):
-        """While all is well the playbook succeeds and changes nothing, and in check mode too."""
-        for check in (False, True):
-            with self.subTest(check=check):
-                job = self.by_hand(playbook, check=check, **more)
-                self.assertEqual(job["status"], "succeeded", self.peers.log(job["id"]))
-                stats = job["attempts"][-1]["host_stats"]
-                self.assertEqual({host: stat["changed"] for host, stat in stats.items()}, dict.fromkeys(stats, 0))

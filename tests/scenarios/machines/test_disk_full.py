@@ -7,7 +7,7 @@ import unittest
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from rack import Rack
-from story import get, heals, until
+from story import changes_nothing, get, heals, until
 
 ALERT = "DiskAlmostFull"
 LOGS = "/var/log/app"
@@ -121,7 +121,7 @@ class DiskFull(Rack):
     def test_2_while_there_is_space_nothing_is_deleted(self):
         self.as_app(f"echo old >{LOGS}/app.log.9")
         self.age("app.log.9")
-        self.changes_nothing("clean-up-app-logs", alert=ABOUT)
+        changes_nothing(self, "clean-up-app-logs", alert=ABOUT)
         self.assertEqual(self.there(f"{LOGS}/app.log.9"), [f"{LOGS}/app.log.9"])
 
     def test_3_what_may_not_be_deleted_stays_and_a_person_is_told(self):
@@ -135,10 +135,10 @@ class DiskFull(Rack):
         self.assertEqual(self.there(*KEPT, f"{LOGS}/app.log.9"), [*KEPT, f"{LOGS}/app.log.9"])
 
     def test_4_by_hand_it_says_that_it_was_not_enough(self):
-        looked = self.by_hand("clean-up-app-logs", alert=ABOUT, check=True)
+        looked = self.peers.run("clean-up-app-logs", alert=ABOUT, check=True)
         self.assertEqual(looked["status"], "succeeded", self.peers.log(looked["id"]))
         self.assertEqual(self.there(f"{LOGS}/app.log.9"), [f"{LOGS}/app.log.9"])
-        job = self.by_hand("clean-up-app-logs", alert=ABOUT)
+        job = self.peers.run("clean-up-app-logs", alert=ABOUT)
         self.assertEqual((job["status"], job["reason"]), ("failed", "hosts_failed"))
         self.assertRegex(self.peers.log(job["id"]), r"Only \d % of /var/log/app are free, with 1")
         taken = f"{LOGS}/archive/upload.bin"
@@ -148,7 +148,7 @@ class DiskFull(Rack):
         for paths in (["/"], ["/etc"], ["/srv/precious"], [f"{LOGS}/../../../srv/precious"], [f"{LOGS}/elsewhere"],
                       [f"{LOGS}/app.log"], [], LOGS):
             with self.subTest(paths=paths):
-                job = self.by_hand("clean-up-app-logs", alert=ABOUT, vars={"clean_paths": paths})
+                job = self.peers.run("clean-up-app-logs", alert=ABOUT, vars={"clean_paths": paths})
                 self.assertEqual((job["status"], job["reason"]), ("failed", "hosts_failed"))
                 self.assertRegex(self.peers.log(job["id"]), "clean_paths must be folders|are folders of the file system")
         self.assertEqual(self.there(*KEPT), list(KEPT))

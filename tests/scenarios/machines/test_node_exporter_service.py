@@ -4,7 +4,7 @@ and healgate does it, with all else as it was."""
 import unittest
 
 from rack import REPOSITORY, UP_LIMIT, Rack
-from story import FIRE_LIMIT, HEAL_LIMIT, Peers, heals, until
+from story import FIRE_LIMIT, HEAL_LIMIT, Peers, changes_nothing, heals, until
 
 ALERT = "NodeExporterDown"
 # What the author downloaded, by the names under which it was unpacked.
@@ -70,7 +70,7 @@ class NodeExporterService(Rack):
 
     def test_4_a_service_that_answers_is_left_alone(self):
         pid = self.first.show("MainPID", "node_exporter")
-        self.changes_nothing("restart-node-exporter", alert={"labels": {"instance": "localhost:9100"}})
+        changes_nothing(self, "restart-node-exporter", alert={"labels": {"instance": "localhost:9100"}})
         self.assertEqual(self.first.show("MainPID", "node_exporter"), pid)
 
     def test_5_healgate_may_restart_that_unit_and_no_other(self):

@@ -4,7 +4,7 @@ import ssl
 import unittest
 
 from rack import Rack
-from story import heals, until
+from story import changes_nothing, heals, until
 
 WEB = ("web-1", "web-2", "web-3")
 # Debian's own services, on the machine that watches.
@@ -86,7 +86,7 @@ class RemoteHosts(Rack):
         return {host: stats[what] for host, stats in job["attempts"][-1]["host_stats"].items() if stats[what]}
 
     def rolling(self, **more):
-        return self.by_hand("rolling-restart-nginx", alert={"labels": {"group": "web"}}, **more)
+        return self.peers.run("rolling-restart-nginx", alert={"labels": {"group": "web"}}, **more)
 
     def gap(self, host):
         """From when nginx was told to stop until it ran again; all machines have one clock."""
@@ -102,8 +102,8 @@ class RemoteHosts(Rack):
 
     def test_2_while_all_is_well_nothing_is_changed(self):
         before = self.pids()
-        self.changes_nothing("restart-nginx", alert={"labels": {"instance": "http://web-1/healthz"}})
-        self.changes_nothing("rolling-restart-nginx", alert={"labels": {"group": "web"}})
+        changes_nothing(self, "restart-nginx", alert={"labels": {"instance": "http://web-1/healthz"}})
+        changes_nothing(self, "rolling-restart-nginx", alert={"labels": {"group": "web"}})
         self.assertEqual(self.restarted(before), set())
 
     def test_3_the_group_is_restarted_one_by_one(self):
@@ -176,12 +176,12 @@ class RemoteHosts(Rack):
         web.run("mv", HOST_KEY, f"{HOST_KEY}.kept")
         web.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", HOST_KEY)
         web.run("systemctl", "restart", "ssh")
-        job = self.by_hand("ping", limit="web")
+        job = self.peers.run("ping", limit="web")
         self.assertEqual((job["reason"], self.stats(job, "unreachable")), ("hosts_unreachable", {"web-1": 1}))
         self.assertIn("Host key verification failed", self.peers.log(job["id"]))
         web.run("mv", f"{HOST_KEY}.kept", HOST_KEY)
         web.run("systemctl", "restart", "ssh")
-        self.assertEqual(self.by_hand("ping", limit="web")["status"], "succeeded")
+        self.assertEqual(self.peers.run("ping", limit="web")["status"], "succeeded")
 
     def test_7_the_key_opens_nothing_but_nginx(self):
         def over_ssh(command):
