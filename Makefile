@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help deps venv tools build run demo test test-inside test-outside test-scenarios test-deb scenarios deb lint bench soak ci
+.PHONY: help deps venv tools build run demo test test-code test-containers test-machines test-deb scenarios deb lint bench soak ci
 
 # How long `soak` kills, and which story it tells.
 CYCLES ?= 1000
@@ -31,27 +31,27 @@ demo: ## kill a real nginx and watch it being healed; KEEP=1 leaves all running
 	@cargo build --locked --bin healgate
 	@python3 scripts/demo.py --gateway target/debug/healgate
 
-# Scenarios mostly wait, for alerts and for machines: so the rest goes on beside them.
+# Scenarios mostly wait, for alerts and for machines: so they go on beside the rest.
 test: deps ## run every test, also those against the real Prometheus, Alertmanager, nginx, Docker and Ansible
+	@scripts/tools cargo-deb
 	cargo test --locked --no-run
-	@($(MAKE) --no-print-directory test-outside 2>&1 | sed --unbuffered 's/^/outside: /') & outside=$$!; failed=; \
-		$(MAKE) --no-print-directory test-inside || failed=inside; \
-		wait $$outside || failed="$$failed outside"; \
-		[ -z "$$failed" ] || { echo "failed: $$failed" >&2; exit 1; }
+	@scripts/side_by_side test-code test-containers test-machines
 
-test-inside:
+test-code:
 	cargo test --locked
 	@for env in .venvs/core-2.16 .venv; do $$env/bin/python -m unittest discover --start-directory python; done
 	@.venvs/kubernetes/bin/python -m unittest discover --start-directory tests/kubernetes
 
-test-outside: test-scenarios test-deb
-
-test-scenarios: deps build
-	@scripts/tools cargo-deb
+test-containers: build
 	@python3 -m unittest discover --start-directory tests/scenarios/containers
-	@python3 -m unittest discover --start-directory tests/scenarios/machines
 
-scenarios: test-scenarios ## run the scenarios' tests, and write what they measured to docs/scenarios.md
+test-machines: build
+	@python3 -m unittest discover --start-directory tests/scenarios/machines
+	@scripts/test_deb.py
+
+scenarios: deps ## break what scenarios/ describes, see it healed, and write the times to docs/scenarios.md
+	@scripts/tools cargo-deb
+	@scripts/side_by_side test-containers test-machines
 	@scripts/scenario_table.py
 
 deb: ## make the Debian package (target/debian/*.deb)
@@ -59,9 +59,8 @@ deb: ## make the Debian package (target/debian/*.deb)
 	cargo build --locked --release --bin healgate
 	@scripts/deb release
 
-test-deb: deps ## install, upgrade, remove and purge the package on a machine made with debootstrap; needs root
+test-deb: deps build ## install, upgrade, remove and purge the package on a machine made with debootstrap; needs root
 	@scripts/tools cargo-deb
-	cargo build --locked --bin healgate
 	@scripts/test_deb.py
 
 lint: deps tools ## formatting, lints, docs, dependencies, configurations, playbooks

@@ -251,7 +251,7 @@ def main():
     order = interpreter.serve()
     try:
         return order.become()
-    except BaseException as error:
+    except BaseException:
         # The host has let go: what remains is to start as if nothing had been prepared.
         os.execvpe(order.argv[0], order.argv, order.environment)
 
@@ -272,7 +272,7 @@ if __name__ == "__main__":
         exec(code, namespace)
     except SystemExit:
         raise
-    except BaseException as error:
+    except BaseException:
         # A traceback begins at the play.
         sys.excepthook = lambda kind, value, trace: sys.__excepthook__(kind, value, trace and trace.tb_next)
         raise

@@ -1,7 +1,6 @@
 """Stands for the gateway and the run host, for the tests of the warm start: speaks their side and nothing more."""
 
 import json
-import os
 import shutil
 import socket
 import subprocess

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import unittest
-from pathlib import Path
 
 import kubernetes_validate
 import yaml

@@ -63,7 +63,8 @@ class MultiService(Stage):
         # A reload is no restart.
         self.assertEqual(self.inspect("api")["State"]["StartedAt"], kept)
         for alertname in ("WebDown", "ApiDown", "NodeExporterDown"):
-            until(f"a mail tells of {alertname}", 30, lambda: any(f"healed: {alertname}" in subject for subject in subjects()))
+            told_of = f"healed: {alertname}"
+            until(told_of, 30, lambda told_of=told_of: any(told_of in subject for subject in subjects()))
 
     def test_2_the_playbook_on_trial_did_nothing_and_is_on_record(self):
         decided = {decision["decision"]: decision for decision in self.alert("WebDown")["decisions"]}
