@@ -48,7 +48,8 @@ fn visible() -> clap::Command {
         .filter(|command| !command.is_hide_set())
         .cloned()
         .collect();
-    let mut command = clap::Command::new("healgate")
+    let mut command = clap::Command::default()
+        .name("healgate")
         .propagate_version(true)
         .subcommand_required(true)
         .subcommands(shown);

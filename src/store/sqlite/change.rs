@@ -23,7 +23,7 @@ const END_WAITING: &str = "
     UPDATE jobs
     SET    status = 'canceled', reason = ?2, finished_at = ?3, front = 0
     WHERE  id = ?1 AND status IN ('awaiting_approval', 'queued', 'verifying')
-    RETURNING playbook, route, status, reason, NULL AS healed_at, NULL AS episode_starts_at";
+    RETURNING id, playbook, route, status, reason, NULL AS healed_at, NULL AS episode_starts_at";
 
 const ASK_TO_STOP: &str = "
     -- ask_to_stop
