@@ -72,7 +72,10 @@ class Rack(unittest.TestCase):
         if not machine.can_be_made():
             print(f"\nSKIPPED: {cls.__name__} is not tested: machines need root, and namespaces\n", file=sys.stderr)
             raise unittest.SkipTest("machines need root, and namespaces")
-        cls.switch, base = switch(), machine.base()
+        # What it is made from comes over this machine's network, which is left behind after that.
+        base = machine.base()
+        package()
+        cls.switch = switch()
         begin = time.monotonic()
         cls.machines = []
         for number, name in enumerate(cls.names, 10):
