@@ -25,7 +25,7 @@ use crate::store::read::{
 };
 
 /// Why the store could not do what was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot take a write now: the disk is full or broken, or the gateway is overloaded or stopping.
     #[error("the database does not take writes: {0}")]

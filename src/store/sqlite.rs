@@ -11,7 +11,9 @@ mod breakers;
 mod change;
 mod claim;
 mod comebacks;
+mod episodes;
 mod finish;
+mod gather;
 mod give_back;
 mod heartbeats;
 mod held;
@@ -53,6 +55,7 @@ use crate::store::read::{
     AlertStory, AlertSummary, Backlog, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
     Statistics, StatusCount,
 };
+use crate::store::sqlite::gather::Gatherer;
 use crate::store::sqlite::rows::database;
 use crate::store::sqlite::writer::{Scope, Write, Writer};
 use crate::store::{
@@ -78,6 +81,7 @@ const NEXT_DUE: &str = "
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: Writer,
+    gatherer: Gatherer,
     readers: SqlitePool,
 }
 
@@ -88,6 +92,7 @@ impl SqliteStore {
         let opened = open::open(path).await?;
         let writer = Writer::start(opened.writer, opened.lock, observer);
         Ok(Self {
+            gatherer: Gatherer::start(writer.commands()),
             writer,
             readers: opened.readers,
         })
@@ -95,8 +100,13 @@ impl SqliteStore {
 
     /// Finishes what was begun and closes the file, so that it may be opened again at once.
     pub async fn close(self) {
-        let Self { writer, readers } = self;
+        let Self {
+            writer,
+            gatherer,
+            readers,
+        } = self;
         readers.close().await;
+        drop(gatherer);
         writer.close().await;
     }
 }
@@ -120,12 +130,12 @@ impl Write for Probe {
 #[async_trait]
 impl Store for SqliteStore {
     async fn accept(&self, received: Received, delivery: Delivery) -> Result<Vec<Decision>, StoreError> {
-        self.writer.write(accept::Accept::new(received, delivery)?).await
+        self.gatherer.accept(accept::Post::new(received, delivery)?).await
     }
 
     async fn ledger(&self, delivery: &Delivery) -> Result<Ledger, StoreError> {
         let mut connection = self.readers.acquire().await.map_err(database)?;
-        ledger::read(&mut connection, delivery).await
+        ledger::read(&mut connection, &[delivery]).await
     }
 
     async fn claim(&self, worker: &str, free: usize, now: Timestamp) -> Result<Vec<Claim>, StoreError> {

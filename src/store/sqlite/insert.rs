@@ -84,7 +84,7 @@ impl Write for InsertJob {
                 .map_err(|error| StoreError::Database(format!("{error}")))?
                 .or(job.episode);
         }
-        insert_jobs(scope, std::slice::from_ref(&job)).await
+        insert_jobs(scope, &[&job]).await
     }
 }
 
@@ -109,7 +109,7 @@ pub(super) async fn record(
 }
 
 /// Inserts jobs in order, with the first entry of their history, and lines them up in front of their targets.
-pub(super) async fn insert_jobs(scope: &mut Scope<'_>, jobs: &[NewJob]) -> Result<(), StoreError> {
+pub(super) async fn insert_jobs(scope: &mut Scope<'_>, jobs: &[&NewJob]) -> Result<(), StoreError> {
     if jobs.is_empty() {
         return Ok(());
     }
@@ -119,8 +119,8 @@ pub(super) async fn insert_jobs(scope: &mut Scope<'_>, jobs: &[NewJob]) -> Resul
 }
 
 /// The same without lining them up.
-pub(super) async fn insert_rows(scope: &mut Scope<'_>, jobs: &[NewJob]) -> Result<(), StoreError> {
-    let rows = to_json(&jobs.iter().map(row).collect::<Result<Vec<_>, _>>()?)?;
+pub(super) async fn insert_rows(scope: &mut Scope<'_>, jobs: &[&NewJob]) -> Result<(), StoreError> {
+    let rows = to_json(&jobs.iter().map(|job| row(job)).collect::<Result<Vec<_>, _>>()?)?;
     for statement in [INSERT_JOBS, INSERT_FIRST_EVENTS] {
         sqlx::query(statement)
             .bind(&rows)
@@ -135,7 +135,7 @@ pub(super) async fn insert_rows(scope: &mut Scope<'_>, jobs: &[NewJob]) -> Resul
 }
 
 /// Tells that jobs wait for approval.
-async fn ask_people(scope: &mut Scope<'_>, jobs: &[NewJob]) -> Result<(), StoreError> {
+async fn ask_people(scope: &mut Scope<'_>, jobs: &[&NewJob]) -> Result<(), StoreError> {
     let asking = jobs.iter().filter(|job| job.status == JobStatus::AwaitingApproval);
     let asking: Vec<JobId> = asking.map(|job| job.id).collect();
     let created_at = jobs.first().map(|job| job.created_at);

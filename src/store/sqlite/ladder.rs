@@ -308,7 +308,7 @@ fn following(ended: &Ended, rung: &Rung, plan: &Plan, (now, waits): (Timestamp, 
 }
 
 async fn insert_front(scope: &mut Scope<'_>, new: &NewJob) -> Result<(), StoreError> {
-    insert_rows(scope, std::slice::from_ref(new)).await?;
+    insert_rows(scope, &[new]).await?;
     sqlx::query(TAKE_OVER)
         .bind(new.id.to_string())
         .execute(&mut *scope.connection)

@@ -1,6 +1,6 @@
-//! Reads the facts that decisions rest on, in a few statements for a whole notification.
+//! Reads the facts that decisions rest on, in a few statements for all alerts together.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sqlx::SqliteConnection;
 
@@ -35,17 +35,17 @@ const HELD: &str = "
     JOIN   held ON held.episode = wanted.value";
 
 /// The facts of each alert that was seen before, and what holds jobs back.
-pub(super) async fn read(connection: &mut SqliteConnection, delivery: &Delivery) -> Result<Ledger, StoreError> {
-    let facts = facts(&mut *connection, delivery).await?;
-    Ok(Ledger::new(facts, restraints::read(connection, delivery).await?))
+pub(super) async fn read(connection: &mut SqliteConnection, deliveries: &[&Delivery]) -> Result<Ledger, StoreError> {
+    let facts = facts(&mut *connection, deliveries).await?;
+    Ok(Ledger::new(facts, restraints::read(connection, deliveries).await?))
 }
 
 async fn facts(
     connection: &mut SqliteConnection,
-    delivery: &Delivery,
+    deliveries: &[&Delivery],
 ) -> Result<HashMap<Fingerprint, EpisodeFacts>, StoreError> {
-    let alerts = delivery.intakes.iter().map(|intake| &intake.alert.fingerprint);
-    let fingerprints: Vec<&Fingerprint> = alerts.collect();
+    let intakes = deliveries.iter().flat_map(|delivery| &delivery.intakes);
+    let fingerprints: BTreeSet<&Fingerprint> = intakes.map(|intake| &intake.alert.fingerprint).collect();
     let mut facts = HashMap::with_capacity(fingerprints.len());
     let mut owners: HashMap<EpisodeId, Fingerprint> = HashMap::with_capacity(fingerprints.len());
     let rows = sqlx::query(LAST_EPISODES)

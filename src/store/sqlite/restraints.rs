@@ -1,5 +1,5 @@
 //! Reads what holds jobs back: pauses, breakers, and the jobs that caps, cooldowns, the storm limit and flap detection
-//! count. A few statements for a whole notification; what caps and the like count is read only where a rule asks for it.
+//! count. A few statements for all alerts together; what caps and the like count is read only where a rule asks for it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use crate::domain::ids::{Fingerprint, Target};
 use crate::domain::pause::{Breaker, Pause};
 use crate::domain::policy::{Delivery, Heal, PlaceJob, Reached, Restraints};
+use crate::domain::rules::StormRule;
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::sqlite::rows::{
@@ -76,11 +77,17 @@ struct Healed<'a> {
     since: i64,
 }
 
-/// What may hold back the jobs of this notification.
-pub(super) async fn read(connection: &mut SqliteConnection, delivery: &Delivery) -> Result<Restraints, StoreError> {
-    let now = delivery.received_at;
+/// What may hold back the jobs of these notifications, whose rules for all routes are the same.
+pub(super) async fn read(
+    connection: &mut SqliteConnection,
+    deliveries: &[&Delivery],
+) -> Result<Restraints, StoreError> {
+    let Some(now) = deliveries.iter().map(|delivery| delivery.received_at).min() else {
+        return Ok(Restraints::default());
+    };
+    let storm = deliveries.first().and_then(|delivery| delivery.fleet.storm);
     let (mut wanted_places, mut wanted_heals) = (BTreeSet::new(), BTreeSet::new());
-    for intake in &delivery.intakes {
+    for intake in deliveries.iter().flat_map(|delivery| &delivery.intakes) {
         for reached in &intake.reached {
             wanted_places.extend(places_of(reached, now));
             if let Some(flap) = reached.route.flap {
@@ -95,8 +102,8 @@ pub(super) async fn read(connection: &mut SqliteConnection, delivery: &Delivery)
     Ok(Restraints {
         pauses: pauses(&mut *connection).await?,
         breakers: open_breakers(&mut *connection).await?,
-        lately: lately(&mut *connection, delivery).await?,
-        waiting: waiting(&mut *connection, delivery).await?,
+        lately: lately(&mut *connection, storm).await?,
+        waiting: waiting(&mut *connection, storm, now).await?,
         places: places(&mut *connection, &wanted_places).await?,
         heals: heals(connection, &wanted_heals).await?,
     })
@@ -158,8 +165,8 @@ pub(super) async fn open_breakers(connection: &mut SqliteConnection) -> Result<V
     rows.iter().map(breaker).collect()
 }
 
-async fn lately(connection: &mut SqliteConnection, delivery: &Delivery) -> Result<Vec<Timestamp>, StoreError> {
-    let Some(storm) = delivery.fleet.storm else {
+async fn lately(connection: &mut SqliteConnection, storm: Option<StormRule>) -> Result<Vec<Timestamp>, StoreError> {
+    let Some(storm) = storm else {
         return Ok(Vec::new());
     };
     let rows = sqlx::query(LATELY)
@@ -176,12 +183,16 @@ async fn lately(connection: &mut SqliteConnection, delivery: &Delivery) -> Resul
 }
 
 /// How many alerts the storm limit holds back, and no more than it lets pass.
-async fn waiting(connection: &mut SqliteConnection, delivery: &Delivery) -> Result<usize, StoreError> {
-    let Some(storm) = delivery.fleet.storm else {
+async fn waiting(
+    connection: &mut SqliteConnection,
+    storm: Option<StormRule>,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let Some(storm) = storm else {
         return Ok(0);
     };
     let row = sqlx::query(WAITING)
-        .bind(delivery.received_at.as_micros())
+        .bind(now.as_micros())
         .bind(integer(storm.jobs))
         .fetch_one(connection)
         .await

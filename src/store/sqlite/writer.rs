@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use serde::Serialize;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection};
@@ -20,7 +21,7 @@ use tokio::task::JoinHandle;
 use crate::domain::ids::JobId;
 use crate::store::StoreError;
 use crate::store::observe::{Committed, FinishedJob, Observer};
-use crate::store::sqlite::rows::database;
+use crate::store::sqlite::rows::{database, to_json};
 
 /// Commands that may wait. A full queue makes callers wait, and Alertmanager's own time-out bounds that.
 const QUEUE: usize = 1024;
@@ -51,6 +52,17 @@ impl Scope<'_> {
     pub(super) async fn execute(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
         let done = statement.execute(&mut *self.connection).await.map_err(database)?;
         Ok(done.rows_affected())
+    }
+
+    /// Runs a statement that takes its rows as JSON.
+    pub(super) async fn write_rows<T: Serialize>(
+        &mut self,
+        statement: &'static str,
+        rows: &[T],
+    ) -> Result<(), StoreError> {
+        self.execute(sqlx::query(statement).bind(to_json(rows)?))
+            .await
+            .map(drop)
     }
 
     /// Notes that followers of that job have something new to read.
@@ -95,16 +107,20 @@ impl Scope<'_> {
     }
 }
 
-/// Sends commands to the writer.
+/// The writer, and the way to it.
 pub(super) struct Writer {
-    commands: mpsc::Sender<Box<dyn Command>>,
+    commands: Commands,
     task: JoinHandle<()>,
 }
+
+/// Sends commands to the writer, which ends when nobody can any more.
+#[derive(Clone)]
+pub(super) struct Commands(mpsc::Sender<Box<dyn Command>>);
 
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer")
-            .field("free", &self.commands.capacity())
+            .field("free", &self.commands.0.capacity())
             .finish()
     }
 }
@@ -118,7 +134,15 @@ impl Writer {
             write_batches(connection, queue, observer).await;
             drop(lock);
         });
-        Self { commands, task }
+        Self {
+            commands: Commands(commands),
+            task,
+        }
+    }
+
+    /// A way to the writer that may be copied; the writer goes on until all are gone.
+    pub(super) fn commands(&self) -> Commands {
+        self.commands.clone()
     }
 
     /// Ends the writer and waits for that.
@@ -132,6 +156,13 @@ impl Writer {
 
     /// Makes a change; answers when it is on disk.
     pub(super) async fn write<W: Write>(&self, write: W) -> Result<W::Output, StoreError> {
+        self.commands.write(write).await
+    }
+}
+
+impl Commands {
+    /// Makes a change; answers when it is on disk.
+    pub(super) async fn write<W: Write>(&self, write: W) -> Result<W::Output, StoreError> {
         let stopped = || StoreError::Unavailable("the writer has stopped".to_owned());
         let (reply, answer) = oneshot::channel();
         let command = PendingWrite {
@@ -139,7 +170,7 @@ impl Writer {
             result: None,
             reply,
         };
-        self.commands.send(Box::new(command)).await.map_err(|_| stopped())?;
+        self.0.send(Box::new(command)).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 }
