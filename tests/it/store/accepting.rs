@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use futures_util::future::join_all;
 use healgate::domain::alert::Sender;
+use healgate::domain::decision::Decision;
 use healgate::domain::decision::DecisionKind::{Attached, Queued, Resolved};
 use healgate::domain::job::{JobStatus, Reason, Trigger};
 use healgate::domain::span::Span;
@@ -206,6 +207,64 @@ async fn a_notification_that_cannot_be_stored_leaves_nothing() {
     let jobs = world.store.list_jobs(&JobFilter::default(), first(10)).await.unwrap();
     assert_eq!(jobs.items.len(), 1);
     assert_eq!(world.store.list_alerts(first(10)).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn what_comes_together_is_stored_though_one_of_it_cannot_be() {
+    let world = World::new().await;
+    let mut deliveries: Vec<_> = (0..50)
+        .map(|number| {
+            let name = format!("a{number}");
+            world.delivery(vec![firing(&name, world.ago(10)).via(route("nginx-down"), &name)])
+        })
+        .collect();
+    deliveries[30].id = deliveries[20].id;
+    let answers = join_all(deliveries.into_iter().map(|delivery| world.deliver(delivery))).await;
+    for (number, answer) in answers.iter().enumerate() {
+        match answer {
+            Ok(decisions) => assert_eq!((decisions.len(), decisions[0].kind), (1, Queued)),
+            Err(error) => assert_eq!(number, 30, "{error}"),
+        }
+    }
+    assert!(answers[30].is_err());
+    let jobs = world.store.list_jobs(&JobFilter::default(), first(500)).await.unwrap();
+    assert_eq!(jobs.items.len(), 49);
+    let notifications = world.store.list_notifications(first(500)).await.unwrap();
+    assert_eq!(notifications.items.len(), 49);
+}
+
+#[tokio::test]
+async fn what_comes_together_follows_each_other_as_if_it_came_one_by_one() {
+    let world = World::new().await;
+    let start = world.ago(10);
+    let report = |name: &str| firing(name, start).via(route("nginx-down"), name);
+    let ended = resolved("a", start, world.ago(1)).via(route("nginx-down"), "a");
+    let again = firing("a", world.now()).via(route("nginx-down"), "a");
+    let together = [
+        vec![report("a"), report("b")],
+        vec![report("a")],
+        vec![ended],
+        vec![report("b"), report("c")],
+        vec![again],
+    ];
+    let deliveries: Vec<_> = together.into_iter().map(|reports| world.delivery(reports)).collect();
+    let answers = join_all(deliveries.into_iter().map(|delivery| world.deliver(delivery))).await;
+    let kinds = |decisions: &Vec<_>| decisions.iter().map(|one: &Decision| one.kind).collect::<Vec<_>>();
+    let kinds: Vec<_> = answers.iter().map(|answer| kinds(answer.as_ref().unwrap())).collect();
+    let expected = [
+        vec![Queued, Queued],
+        vec![Attached],
+        vec![Resolved],
+        vec![Attached, Queued],
+        vec![Queued],
+    ];
+    assert_eq!(kinds, expected);
+    let job = |answer: usize| answers[answer].as_ref().unwrap()[0].job.unwrap();
+    assert_eq!(
+        world.state(job(0)).await,
+        (JobStatus::Canceled, Some(Reason::ResolvedMeanwhile))
+    );
+    assert_eq!(world.state(job(4)).await, (JobStatus::Queued, None));
 }
 
 #[tokio::test]
