@@ -21,10 +21,11 @@ use crate::store::{HeldBack, Received, StoreError};
 
 const INSERT_NOTIFICATIONS: &str = "
     -- insert_notifications
+    WITH given AS MATERIALIZED (SELECT key, value AS item FROM json_each(?1))
     INSERT INTO notifications (id, received_at, sender, posted_by, receiver, group_key, alerts, truncated_alerts, body)
-    SELECT value ->> 'id', value ->> 'received_at', value ->> 'sender', value ->> 'posted_by', value ->> 'receiver',
-           value ->> 'group_key', value ->> 'alerts', value ->> 'truncated_alerts', unhex(value ->> 'body')
-    FROM   json_each(?1)
+    SELECT item ->> 'id', item ->> 'received_at', item ->> 'sender', item ->> 'posted_by', item ->> 'receiver',
+           item ->> 'group_key', item ->> 'alerts', item ->> 'truncated_alerts', unhex(item ->> 'body')
+    FROM   given
     ORDER  BY key";
 
 const CONFIRM_ENDS: &str = "
@@ -41,10 +42,11 @@ const SUPERSEDE_JOBS: &str = "
 
 const INSERT_DECISIONS: &str = "
     -- insert_decisions
+    WITH given AS MATERIALIZED (SELECT key, value AS item FROM json_each(?1))
     INSERT INTO decisions (notification, at, episode, fingerprint, alertname, route, decision, reason, job, would_run)
-    SELECT value ->> 'notification', value ->> 'at', value ->> 'episode', value ->> 'fingerprint',
-           value ->> 'alertname', value ->> 'route', value ->> 'decision', value ->> 'reason', value ->> 'job', value ->> 'would_run'
-    FROM   json_each(?1)
+    SELECT item ->> 'notification', item ->> 'at', item ->> 'episode', item ->> 'fingerprint',
+           item ->> 'alertname', item ->> 'route', item ->> 'decision', item ->> 'reason', item ->> 'job', item ->> 'would_run'
+    FROM   given
     ORDER  BY key";
 
 /// How hard bodies are compressed: they are repetitive, and this level keeps up with any sender.

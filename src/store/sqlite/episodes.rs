@@ -14,18 +14,20 @@ use crate::store::sqlite::writer::Scope;
 
 const OPEN_EPISODES: &str = "
     -- open_episodes
+    WITH given AS MATERIALIZED (SELECT key, value AS item FROM json_each(?1))
     INSERT INTO episodes (id, fingerprint, alertname, labels, annotations, generator_url, starts_at, opened_at,
                           last_received_at, received, ended_at, closed_at)
-    SELECT value ->> 'id', value ->> 'fingerprint', value ->> 'alertname', value ->> 'labels',
-           value ->> 'annotations', value ->> 'generator_url', value ->> 'starts_at', value ->> 'at', value ->> 'at', 1,
-           value ->> 'ended_at', value ->> 'closed_at'
-    FROM   json_each(?1)";
+    SELECT item ->> 'id', item ->> 'fingerprint', item ->> 'alertname', item ->> 'labels',
+           item ->> 'annotations', item ->> 'generator_url', item ->> 'starts_at', item ->> 'at', item ->> 'at', 1,
+           item ->> 'ended_at', item ->> 'closed_at'
+    FROM   given";
 
 const POINT_ALERTS: &str = "
     -- point_alerts
+    WITH given AS MATERIALIZED (SELECT key, value AS item FROM json_each(?1))
     INSERT INTO alerts (fingerprint, last_episode, last_received_at)
-    SELECT value ->> 'fingerprint', value ->> 'id', value ->> 'at'
-    FROM   json_each(?1)
+    SELECT item ->> 'fingerprint', item ->> 'id', item ->> 'at'
+    FROM   given
     WHERE  true
     ON CONFLICT (fingerprint) DO UPDATE
     SET    last_episode = excluded.last_episode,

@@ -19,25 +19,27 @@ use crate::store::sqlite::writer::{Scope, Write};
 
 const INSERT_JOBS: &str = "
     -- insert_jobs
+    WITH given AS MATERIALIZED (SELECT key, value AS item FROM json_each(?1))
     INSERT INTO jobs (id, status, playbook, route, target, trigger_kind, triggered_by, rerun_of, follows, episode,
                       alertname, fingerprint, alert, alert_group, parameters, by_hand, changes, resolved_within, on_resolved,
                       aftercare, check_mode, notify, checks, created_at, run_at, expires_at,
                       runs_within)
-    SELECT value ->> 'id', value ->> 'status', value ->> 'playbook', value ->> 'route', value ->> 'target',
-           value ->> 'trigger', value ->> 'triggered_by', value ->> 'rerun_of', value ->> 'follows',
-           value ->> 'episode', value ->> 'alertname', value ->> 'fingerprint', value ->> 'alert',
-           value ->> 'group', value ->> 'parameters', value ->> 'by_hand', value ->> 'changes',
-           value ->> 'resolved_within', value ->> 'on_resolved', value ->> 'aftercare', value ->> 'check_mode',
-           value ->> 'notify', value ->> 'checks', value ->> 'created_at',
-           value ->> 'created_at', value ->> 'expires_at', value ->> 'runs_within'
-    FROM   json_each(?1)
+    SELECT item ->> 'id', item ->> 'status', item ->> 'playbook', item ->> 'route', item ->> 'target',
+           item ->> 'trigger', item ->> 'triggered_by', item ->> 'rerun_of', item ->> 'follows',
+           item ->> 'episode', item ->> 'alertname', item ->> 'fingerprint', item ->> 'alert',
+           item ->> 'group', item ->> 'parameters', item ->> 'by_hand', item ->> 'changes',
+           item ->> 'resolved_within', item ->> 'on_resolved', item ->> 'aftercare', item ->> 'check_mode',
+           item ->> 'notify', item ->> 'checks', item ->> 'created_at',
+           item ->> 'created_at', item ->> 'expires_at', item ->> 'runs_within'
+    FROM   given
     ORDER  BY key";
 
 const INSERT_FIRST_EVENTS: &str = "
     -- insert_first_events
+    WITH given AS MATERIALIZED (SELECT key, value AS item FROM json_each(?1))
     INSERT INTO job_events (job, at, event, actor, message)
-    SELECT value ->> 'id', value ->> 'created_at', value ->> 'status', value ->> 'triggered_by', value ->> 'message'
-    FROM   json_each(?1)
+    SELECT item ->> 'id', item ->> 'created_at', item ->> 'status', item ->> 'triggered_by', item ->> 'message'
+    FROM   given
     ORDER  BY key";
 
 /// For each target that nobody holds and nobody stands in front of: the oldest waiting job comes to the front.

@@ -54,7 +54,8 @@ impl Scope<'_> {
         Ok(done.rows_affected())
     }
 
-    /// Runs a statement that takes its rows as JSON.
+    /// Runs a statement that takes its rows as JSON. One that names many columns reads each row into an `item` first, as
+    /// `json_each` writes its `value` anew wherever that is named.
     pub(super) async fn write_rows<T: Serialize>(
         &mut self,
         statement: &'static str,
