@@ -5,6 +5,7 @@
 //! afterwards; `bench/results.json` stays.
 
 mod adoption;
+mod bare;
 mod callback;
 mod catalogue;
 mod client;

@@ -29,6 +29,10 @@ pub(crate) struct Servers {
     pub(crate) durable: SocketAddr,
     pub(crate) unstored: SocketAddr,
     pub(crate) writer: Arc<Writer>,
+    /// The durable server's.
+    pub(crate) database: PathBuf,
+    /// One with the same schema, empty, that nobody has open.
+    pub(crate) spare: PathBuf,
 }
 
 /// What the durable server's writer does.
@@ -58,22 +62,29 @@ impl Observer for Writer {
 
 impl Servers {
     pub(crate) async fn start(folder: &Folder, runtime: &Runtime) -> Result<Self, Failed> {
-        let database = folder.path("webhooks.db");
+        let databases = [folder.path("webhooks.db"), folder.path("bare.db")];
         let catalogue = Arc::new(Loaded::from(&folder.path("."))?);
-        let started = runtime.spawn(start(database, catalogue)).await;
+        let started = runtime.spawn(start(databases, catalogue)).await;
         started.map_err(failed("start the servers"))?
     }
 }
 
-async fn start(database: PathBuf, catalogue: Arc<Loaded>) -> Result<Servers, Failed> {
+async fn start([database, spare]: [PathBuf; 2], catalogue: Arc<Loaded>) -> Result<Servers, Failed> {
     let writer = Arc::new(Writer::default());
     let observer = Arc::clone(&writer) as Arc<dyn Observer>;
-    let store = SqliteStore::open(&database, observer).await;
-    let store = store.map_err(failed("open the database"))?;
+    let open = async |path, observer| {
+        SqliteStore::open(path, observer)
+            .await
+            .map_err(failed("open the database"))
+    };
+    let store = open(&database, observer).await?;
+    open(&spare, Arc::new(Writer::default())).await?.close().await;
     Ok(Servers {
         durable: serve(Arc::new(store), Arc::clone(&catalogue))?,
         unstored: serve(Arc::new(Unstored), catalogue)?,
         writer,
+        database,
+        spare,
     })
 }
 

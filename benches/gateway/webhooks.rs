@@ -1,4 +1,4 @@
-//! Webhooks with durable answers beside the same server answering without storing.
+//! Webhooks with durable answers beside the same server answering without storing, and beside a bare loop over SQLite.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use crate::bare::Bare;
 use crate::disk;
 use crate::failed::Failed;
 use crate::folder::Folder;
@@ -30,6 +31,8 @@ const LONE_POSTS: usize = 200;
 struct Webhooks {
     durable: Side,
     unstored: Side,
+    /// Posts per second of a bare loop that writes the same rows in transactions of as many, per round.
+    bare: Samples,
     /// A synced append of 4 KiB, in milliseconds.
     synced_append: Samples,
     /// Posts that shared one commit, per round under load.
@@ -52,6 +55,7 @@ struct Side {
 pub(crate) async fn measure(root: &Path, runtime: &Runtime) -> Result<Section, Failed> {
     let folder = Folder::new(root)?;
     let servers = Servers::start(&folder, runtime).await?;
+    let mut bare = Bare::open(&servers.spare)?;
     let mut figures = Webhooks::default();
     // Round 0 warms up and is not counted; then who begins changes each time.
     for number in 0..=ROUNDS {
@@ -63,6 +67,7 @@ pub(crate) async fn measure(root: &Path, runtime: &Runtime) -> Result<Section, F
             round.unstored(&servers).await?;
             round.durable(&servers).await?;
         }
+        round.bare(&mut bare, &servers)?;
         round.durable.lone = lone(servers.durable).await?;
         round.unstored.lone = lone(servers.unstored).await?;
         round.synced_append = disk::synced_appends(root, LONE_POSTS)?;
@@ -126,7 +131,22 @@ impl Webhooks {
         Ok(())
     }
 
+    /// Writes what the posts of this round made once more.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        clippy::cast_possible_truncation,
+        reason = "a few thousand"
+    )]
+    fn bare(&mut self, bare: &mut Bare, servers: &Servers) -> Result<(), Failed> {
+        let rows = bare.missing(&servers.database)?;
+        let (took, posts) = bare.write(&rows, self.posts_per_commit.median().round() as usize)?;
+        self.bare.push(posts as f64 / took.as_secs_f64());
+        Ok(())
+    }
+
     fn add(&mut self, round: Self) {
+        self.bare.extend(round.bare);
         self.durable.add(round.durable);
         self.unstored.add(round.unstored);
         self.synced_append.extend(round.synced_append);
@@ -144,6 +164,12 @@ impl Webhooks {
         let (fast, faster) = (durable.posts_per_second.median(), unstored.posts_per_second.median());
         let mut rows =
             vec![Row::new("64 connections: posts/s", whole(fast)).beside(whole(faster), self.ratios().median())];
+        let bare = self.durable.posts_per_second.ratios(&self.bare).median();
+        rows.push(
+            Row::new("64 connections, beside a bare loop: posts/s", whole(fast))
+                .beside(whole(self.bare.median()), bare)
+                .bound("0.5"),
+        );
         for (how, slow, quick) in [
             ("64 connections", &durable.loaded, &unstored.loaded),
             ("1 connection", &durable.lone, &unstored.lone),
@@ -184,6 +210,8 @@ impl Webhooks {
             "durable": self.durable.json(),
             "unstored": self.unstored.json(),
             "ratio": { "median": ratios.median(), "rounds": ratios.all() },
+            "bare_posts_per_second": { "median": self.bare.median(), "rounds": self.bare.all() },
+            "ratio_to_bare": self.durable.posts_per_second.ratios(&self.bare).median(),
             "posts_per_commit": self.posts_per_commit.median(),
             "writer_busy": self.writer_busy.median(),
             "synced_append_4k_milliseconds": latencies(&self.synced_append),
