@@ -2,6 +2,7 @@
 
 mod check;
 mod client;
+mod db;
 mod explain;
 mod manual;
 mod notify;
@@ -38,6 +39,9 @@ enum Command {
     /// With HEALGATE_URL (and HEALGATE_TOKEN) set, the gateway there is asked, which knows what has happened so far.
     /// Otherwise both files are read, and it is as if nothing had happened yet.
     Explain(explain::Args),
+    /// Look after the database: remove what is old, copy it, check it
+    #[command(subcommand)]
+    Db(db::Command),
     /// Try notifiers
     #[command(subcommand)]
     Notify(notify::Command),
@@ -73,6 +77,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Db(command) => db::run(&command),
         Command::Notify(command) => notify::run(&command),
         Command::Pause(args) => pause::pause(&args),
         Command::Resume(args) => pause::resume(&args),

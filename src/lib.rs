@@ -13,6 +13,7 @@ pub mod live;
 pub mod notify;
 mod outbound;
 pub mod peers;
+pub mod pruning;
 pub mod remediations;
 pub mod shutdown;
 mod stamp;

@@ -5,6 +5,7 @@ pub mod observe;
 pub mod outbox;
 pub mod read;
 pub mod sqlite;
+pub mod upkeep;
 
 use async_trait::async_trait;
 

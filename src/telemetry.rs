@@ -2,6 +2,7 @@
 
 mod backlog;
 mod labels;
+mod storage;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ use crate::domain::job::{JobStatus, Reason};
 use crate::domain::timestamp::Timestamp;
 use crate::store::read::{Backlog, StatusCount};
 use crate::telemetry::backlog::BacklogMetrics;
+pub use crate::telemetry::storage::StorageMetrics;
 use crate::telemetry::labels::{
     DecisionLabels, FinishedLabels, MessageLabels, PlaybookLabel, RouteLabel, SenderLabel, StartLabel, StateLabel,
     StatusLabel, VersionLabel,
@@ -44,12 +46,15 @@ const SLOW: &[f64] = &[
 
 /// The families whose samples end in `_total`: the library names the family without it, as OpenMetrics does, the
 /// older text format names it with it.
-const COUNTERS: [&str; 5] = [
+const COUNTERS: [&str; 8] = [
     "healgate_notifications",
     "healgate_alert_decisions",
     "healgate_jobs_finished",
     "healgate_runs_started",
     "healgate_notifier_messages",
+    "healgate_pruned_records",
+    "healgate_pruned_log_bytes",
+    "healgate_database_given_back_bytes",
 ];
 
 /// The content type of what [`Metrics::encode`] gives.
@@ -96,6 +101,7 @@ struct Inner {
     /// The routes that these two have samples of.
     heartbeat_routes: Mutex<Vec<String>>,
     backlog: BacklogMetrics,
+    storage: StorageMetrics,
 }
 
 /// Makes the histograms of a family.
@@ -138,6 +144,7 @@ impl Metrics {
             heartbeat_missed: Family::default(),
             heartbeat_routes: Mutex::default(),
             backlog: BacklogMetrics::default(),
+            storage: StorageMetrics::default(),
         };
         inner.register();
         let metrics = Self { inner: Arc::new(inner) };
@@ -278,6 +285,11 @@ impl Metrics {
         self.inner.backlog.show(backlog, now);
     }
 
+    /// Those of the database's file.
+    pub fn storage(&self) -> &StorageMetrics {
+        &self.inner.storage
+    }
+
     /// All metrics in Prometheus' text format, version 0.0.4; a status that is not in `jobs` has none.
     pub fn encode(&self, jobs: &[StatusCount]) -> String {
         for status in JobStatus::ALL {
@@ -295,6 +307,7 @@ impl Metrics {
             self.inner.warm_interpreters.set(interpreters);
             self.inner.warm_memory.set(bytes);
         }
+        self.inner.storage.look();
         let mut open_metrics = String::new();
         // Writing into a String cannot fail.
         let _ = text::encode_registry(&mut open_metrics, &self.inner.registry);
@@ -336,6 +349,7 @@ impl Inner {
         let help = "1 while a route's heartbeat is missed";
         registry.register("healgate_heartbeat_missed", help, self.heartbeat_missed.clone());
         self.backlog.register(registry);
+        self.storage.register(registry);
         let build = Family::<VersionLabel, Gauge<u64, AtomicU64>>::default();
         let version = env!("CARGO_PKG_VERSION");
         build.get_or_create(&VersionLabel { version }).set(1);

@@ -2,6 +2,7 @@
 
 pub(super) mod catalogue;
 mod observe;
+mod upkeep;
 
 use std::fmt::Display;
 use std::fs::{self, DirBuilder, Permissions};
@@ -32,6 +33,7 @@ use crate::peers::Peers;
 use crate::remediations::Catalogue;
 use crate::shutdown::{Ending, Signals};
 use crate::store::sqlite::SqliteStore;
+use crate::store::upkeep::Upkeep;
 use crate::store::{By, Store};
 use crate::systemd::Systemd;
 use crate::telemetry::{self, Metrics};
@@ -109,6 +111,7 @@ struct Gateway {
     tools: Tools,
     post: notify::Tools,
     systemd: Arc<Systemd>,
+    upkeep: Arc<dyn Upkeep>,
 }
 
 impl Gateway {
@@ -134,7 +137,9 @@ impl Gateway {
             let usage = warm.warm_usage();
             (usage.interpreters, usage.memory)
         });
+        upkeep::watch_sizes(&metrics, database.clone());
         let store = Arc::new(store);
+        let upkeep = Arc::<SqliteStore>::clone(&store);
         let post = notify::Tools {
             store: Arc::<SqliteStore>::clone(&store),
             outbox: Arc::<SqliteStore>::clone(&store),
@@ -170,6 +175,7 @@ impl Gateway {
             tools,
             post,
             systemd: Arc::new(systemd),
+            upkeep,
         })
     }
 
@@ -178,6 +184,7 @@ impl Gateway {
         let address = self.listener.local_addr().map_err(failed("find out the address"))?;
         let app = self.app();
         let (again, pause) = (again(&app), pauser(&app));
+        let pruner = upkeep::pruner(&self.upkeep, &self.settings, &app);
         let shutdown = shutdown(&self.settings, &self.ending);
         let systemd = self.systemd;
         let server = http::serve(self.listener, app, HTTP_THREADS).map_err(failed("serve"))?;
@@ -208,6 +215,7 @@ impl Gateway {
         ));
         systemd.ready();
         let again = tokio::spawn(again.run());
+        tokio::spawn(pruner.run());
         tokio::spawn(verifying);
         // After what an earlier process left: that is more urgent, and both take the machine's time.
         self.catalogue.warm_up();

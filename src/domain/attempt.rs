@@ -167,6 +167,8 @@ pub struct Attempt {
     pub cold_because: Option<String>,
     pub log_bytes: u64,
     pub log_truncated: bool,
+    /// The log was removed, for its age or for the room that it took.
+    pub log_pruned: bool,
     pub recap: Recap,
 }
 

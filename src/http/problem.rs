@@ -157,6 +157,12 @@ impl Problem {
         Self::new(Kind::NotFound, format!("no such {what}: {id}"))
     }
 
+    /// The attempt's log was there once.
+    pub(crate) fn log_pruned(job: impl fmt::Display, attempt: u32) -> Self {
+        let detail = format!("the log of attempt {attempt} of job {job} was pruned: see `retention` in healgate.yml");
+        Self::new(Kind::NotFound, detail)
+    }
+
     /// No resource has that path.
     pub(crate) fn no_such_path(path: &str) -> Self {
         Self::new(Kind::NotFound, format!("nothing is served at {path}"))

@@ -28,10 +28,13 @@ mod open;
 mod outbox;
 mod page;
 mod pauses;
+mod prune;
+mod prune_jobs;
 mod resolve;
 mod restraints;
 mod rows;
 mod stats;
+mod upkeep;
 mod writer;
 
 use std::path::Path;
@@ -58,6 +61,8 @@ use crate::store::read::{
 use crate::store::sqlite::gather::Gatherer;
 use crate::store::sqlite::rows::database;
 use crate::store::sqlite::writer::{Scope, Write, Writer};
+pub use crate::store::sqlite::upkeep::{Checkup, backup, check, count_old};
+use crate::store::upkeep::{Portion, Removed, Room, Upkeep};
 use crate::store::{
     ActiveRun, Answer, By, Canceled, Claim, Comeback, Ended, HeartbeatMiss, Received, Store, StoreError, Withdrawal,
 };
@@ -340,6 +345,21 @@ impl Outbox for SqliteStore {
 
     async fn announce(&self, announcement: Announcement, now: Timestamp) -> Result<(), StoreError> {
         self.writer.write(outbox::Announce { announcement, now }).await
+    }
+}
+
+#[async_trait]
+impl Upkeep for SqliteStore {
+    async fn prune(&self, portion: Portion) -> Result<Removed, StoreError> {
+        self.writer.write(prune::Prune(portion)).await
+    }
+
+    async fn give_back(&self, bytes: u64) -> Result<u64, StoreError> {
+        self.writer.write(upkeep::GiveBack(bytes)).await
+    }
+
+    async fn room(&self) -> Result<Room, StoreError> {
+        upkeep::room(&self.readers).await
     }
 }
 

@@ -67,3 +67,8 @@ pub(super) struct WaitLabel {
 pub(super) struct NotifierLabel {
     pub(super) notifier: String,
 }
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct RecordLabel {
+    pub(super) record: &'static str,
+}

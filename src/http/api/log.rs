@@ -53,7 +53,7 @@ enum Ansi {
     responses(
         (status = 200, description = "The log as far as it goes; empty if no attempt has begun", body = String, content_type = "text/plain; charset=utf-8"),
         (status = 206, description = "The part asked for", body = String, content_type = "text/plain; charset=utf-8", headers(("Content-Range" = String))),
-        (status = 404, description = "There is no such job or attempt", body = ProblemView, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such job or attempt, or its log was pruned", body = ProblemView, content_type = "application/problem+json"),
         (status = 416, description = "The log does not reach that far", body = ProblemView, content_type = "application/problem+json", headers(("Content-Range" = String))),
     ),
 )]
@@ -81,6 +81,7 @@ impl Log {
     async fn find(app: web::Data<App>, job: JobId, number: Option<u32>) -> Result<Self, Problem> {
         find_job(&app, job).await?;
         let (attempt, has_begun, bytes) = match (app.store.find_attempt(job, number).await?, number) {
+            (Some(attempt), _) if attempt.log_pruned => return Err(Problem::log_pruned(job, attempt.number)),
             (Some(attempt), _) => {
                 let head = app.store.log_head(job, attempt.number).await?;
                 (attempt.number, true, head.bytes)

@@ -133,6 +133,7 @@ pub(crate) fn attempt(number: u32, outcome: Option<Outcome>) -> Attempt {
         cold_because: Some("no warm interpreter yet".to_owned()),
         log_bytes: 0,
         log_truncated: false,
+        log_pruned: false,
         recap: Recap::from([("web1".to_owned(), failed), ("web2".to_owned(), ok)]),
     }
 }

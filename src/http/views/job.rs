@@ -119,6 +119,8 @@ struct AttemptView {
     cold_because: Option<String>,
     log_bytes: u64,
     log_truncated: bool,
+    /// The log was removed, for its age or for the room that it took.
+    log_pruned: bool,
     /// Ansible's recap, by host.
     host_stats: BTreeMap<String, HostStats>,
 }
@@ -197,6 +199,7 @@ impl From<Attempt> for AttemptView {
             cold_because: attempt.cold_because,
             log_bytes: attempt.log_bytes,
             log_truncated: attempt.log_truncated,
+            log_pruned: attempt.log_pruned,
             host_stats: attempt.recap,
         }
     }

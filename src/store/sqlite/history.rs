@@ -111,7 +111,7 @@ pub(super) async fn tasks(
     })
 }
 
-/// How far the log goes.
+/// How far the log goes; one that was pruned goes nowhere.
 pub(super) async fn log_head(pool: &SqlitePool, id: JobId, number: u32) -> Result<LogHead, StoreError> {
     let found = find_attempt(pool, id, Some(number)).await?;
     let attempt = found.ok_or_else(|| StoreError::NotFound {
@@ -119,7 +119,7 @@ pub(super) async fn log_head(pool: &SqlitePool, id: JobId, number: u32) -> Resul
         id: format!("{id}/{number}"),
     })?;
     Ok(LogHead {
-        bytes: attempt.log_bytes,
+        bytes: if attempt.log_pruned { 0 } else { attempt.log_bytes },
         complete: attempt.finished_at.is_some(),
     })
 }

@@ -15,16 +15,20 @@ const STEPS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0006_peers.sql"),
     include_str!("../../../migrations/sqlite/0007_stats_and_heartbeats.sql"),
     include_str!("../../../migrations/sqlite/0008_policy.sql"),
+    include_str!("../../../migrations/sqlite/0009_retention.sql"),
 ];
+
+/// The version that this program writes.
+pub(super) const NEWEST: usize = STEPS.len();
 
 /// Applies the steps that the database lacks, each in a transaction of its own.
 pub(super) async fn apply(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     let version = version(connection).await?;
-    if version > STEPS.len() {
+    if version > NEWEST {
         return Err(StoreError::Refused(format!(
             "the database has schema {version}, and this healgate knows schemas up to {}: it was written by a newer \
              healgate, which must be used with it",
-            STEPS.len()
+            NEWEST
         )));
     }
     for (index, step) in STEPS.iter().enumerate().skip(version) {
@@ -43,7 +47,8 @@ pub(super) async fn apply(connection: &mut SqliteConnection) -> Result<(), Store
     Ok(())
 }
 
-async fn version(connection: &mut SqliteConnection) -> Result<usize, StoreError> {
+/// The version of the file's schema.
+pub(super) async fn version(connection: &mut SqliteConnection) -> Result<usize, StoreError> {
     let version: i64 = sqlx::query_scalar("PRAGMA user_version")
         .fetch_one(connection)
         .await

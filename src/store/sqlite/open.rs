@@ -63,7 +63,8 @@ pub(super) async fn open(path: &Path) -> Result<Opened, StoreError> {
     Ok(Opened { writer, readers, lock })
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
+/// What all connections have in common.
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .foreign_keys(true)

@@ -184,6 +184,7 @@ pub(super) fn attempt(row: &SqliteRow) -> Result<Attempt, StoreError> {
         cold_because: get(row, "cold_because")?,
         log_bytes: count(row, "log_bytes")?,
         log_truncated: get(row, "log_truncated")?,
+        log_pruned: get::<i64>(row, "log_pruned")? > 0,
         recap: json(row, "host_stats")?,
     })
 }

@@ -1,7 +1,7 @@
 //! A store on a fresh folder, a clock that the story moves, and short words for what senders and workers do.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,7 +25,8 @@ use healgate::domain::timestamp::Timestamp;
 use healgate::store::observe::{Committed, Observer};
 use healgate::store::outbox::Outbox;
 use healgate::store::read::PageRequest;
-use healgate::store::sqlite::SqliteStore;
+use healgate::store::sqlite::{self, SqliteStore};
+use healgate::store::upkeep::Upkeep;
 use healgate::store::{By, Claim, HeldBack, Received, Store, StoreError};
 
 use sqlx::{Connection, SqliteConnection};
@@ -64,6 +65,7 @@ pub(super) async fn open(folder: &Path, heard: Arc<Heard>) -> Result<SqliteStore
 pub(super) struct World {
     pub(super) store: Arc<dyn Store>,
     pub(super) outbox: Arc<dyn Outbox>,
+    pub(super) upkeep: Arc<dyn Upkeep>,
     pub(super) heard: Arc<Heard>,
     ids: Ids,
     now: Arc<AtomicI64>,
@@ -81,6 +83,7 @@ impl World {
         let store = Arc::new(open(folder.path(), Arc::clone(&heard)).await.unwrap());
         Self {
             store: Arc::<SqliteStore>::clone(&store),
+            upkeep: Arc::<SqliteStore>::clone(&store),
             outbox: store,
             heard,
             ids: Ids::default(),
@@ -96,11 +99,12 @@ impl World {
         let Self {
             store,
             outbox,
+            upkeep,
             heard,
             _folder,
             ..
         } = self;
-        drop((store, outbox));
+        drop((store, outbox, upkeep));
         // The writer lets go of the file a moment later.
         let opened = until("the store is open again", || async {
             open(_folder.path(), Arc::clone(&heard)).await.ok()
@@ -108,11 +112,22 @@ impl World {
         let store = Arc::new(opened.await);
         Self {
             store: Arc::<SqliteStore>::clone(&store),
+            upkeep: Arc::<SqliteStore>::clone(&store),
             outbox: store,
             heard,
             _folder,
             ..self
         }
+    }
+
+    /// A file of the world's folder; its database is `healgate.db`.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self._folder.path().join(name)
+    }
+
+    /// What is wrong with the database's pages, indexes and references.
+    pub(super) async fn damage(&self) -> Vec<String> {
+        sqlite::check(&self.path("healgate.db")).await.unwrap().findings
     }
 
     /// Changes the database behind the store's back.
