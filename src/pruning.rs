@@ -205,7 +205,9 @@ impl Pruner {
             };
             let began = Instant::now();
             let removed = self.store.prune(portion).await?;
-            self.metrics.storage().pruned(record, removed.records, removed.log_bytes);
+            self.metrics
+                .storage()
+                .pruned(record, removed.records, removed.log_bytes);
             pruned.count(record, removed.records);
             pruned.log_bytes += removed.log_bytes;
             sum += removed.records;
@@ -317,7 +319,12 @@ fn log(pruned: &Pruned) {
         .collect();
     if !removed.is_empty() {
         let (log_bytes, given_back) = (pruned.log_bytes, pruned.given_back);
-        tracing::info!(removed = removed.join(", "), log_bytes, given_back, "old records were removed");
+        tracing::info!(
+            removed = removed.join(", "),
+            log_bytes,
+            given_back,
+            "old records were removed"
+        );
     }
 }
 

@@ -28,11 +28,11 @@ use crate::domain::job::{JobStatus, Reason};
 use crate::domain::timestamp::Timestamp;
 use crate::store::read::{Backlog, StatusCount};
 use crate::telemetry::backlog::BacklogMetrics;
-pub use crate::telemetry::storage::StorageMetrics;
 use crate::telemetry::labels::{
     DecisionLabels, FinishedLabels, MessageLabels, PlaybookLabel, RouteLabel, SenderLabel, StartLabel, StateLabel,
     StatusLabel, VersionLabel,
 };
+pub use crate::telemetry::storage::StorageMetrics;
 
 /// Seconds from a millisecond to ten, for what a request or a commit takes.
 const QUICK: &[f64] = &[

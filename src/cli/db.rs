@@ -180,7 +180,9 @@ fn describe_old(old: &[(Record, u64)]) -> String {
 }
 
 fn sentence(counts: &[(Record, u64)]) -> String {
-    let words = counts.iter().map(|(record, count)| format!("{count} {}", record.as_str()));
+    let words = counts
+        .iter()
+        .map(|(record, count)| format!("{count} {}", record.as_str()));
     words.collect::<Vec<_>>().join(", ")
 }
 

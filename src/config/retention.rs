@@ -63,7 +63,17 @@ mod tests {
         for (text, size) in [("64MiB", 64 << 20), ("10GiB", 10 << 30), ("0KiB", 0), ("1TiB", 1 << 40)] {
             assert_eq!(bytes(text), Some(size), "{text}");
         }
-        for text in ["", "10", "GiB", "10GB", "10 GiB", "-1GiB", "+1GiB", "1.5GiB", "99999999999TiB"] {
+        for text in [
+            "",
+            "10",
+            "GiB",
+            "10GB",
+            "10 GiB",
+            "-1GiB",
+            "+1GiB",
+            "1.5GiB",
+            "99999999999TiB",
+        ] {
             assert_eq!(bytes(text), None, "{text}");
         }
     }

@@ -587,3 +587,20 @@ fn everything_wrong_with_a_peer_is_reported() {
                                                                                      ^
     "#);
 }
+
+#[test]
+fn a_size_of_the_database_is_a_number_with_a_unit() {
+    assert_eq!(load("").retention.size, None);
+    assert_eq!(load("retention: {size: 10GiB}").retention.size, Some(10 << 30));
+    for (text, problem) in [
+        ("10GB", "`retention.size` is wrong: \"10GB\" is not a size"),
+        ("63MiB", "`retention.size` must be 64MiB or more"),
+        (
+            "[1]",
+            "`retention.size` is a list; it must be a size such as 500MiB or 10GiB",
+        ),
+    ] {
+        let told = errors(&format!("retention: {{size: {text}}}"));
+        assert!(told.contains(problem), "{told}");
+    }
+}

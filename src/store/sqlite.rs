@@ -60,8 +60,8 @@ use crate::store::read::{
 };
 use crate::store::sqlite::gather::Gatherer;
 use crate::store::sqlite::rows::database;
-use crate::store::sqlite::writer::{Scope, Write, Writer};
 pub use crate::store::sqlite::upkeep::{Checkup, backup, check, count_old};
+use crate::store::sqlite::writer::{Scope, Write, Writer};
 use crate::store::upkeep::{Portion, Removed, Room, Upkeep};
 use crate::store::{
     ActiveRun, Answer, By, Canceled, Claim, Comeback, Ended, HeartbeatMiss, Received, Store, StoreError, Withdrawal,

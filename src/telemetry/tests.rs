@@ -4,6 +4,7 @@ mod monitoring;
 
 use super::*;
 use crate::store::read::PendingMessages;
+use crate::store::upkeep::Record;
 
 #[test]
 fn every_metric_has_its_name_and_labels() {
@@ -21,6 +22,10 @@ fn every_metric_has_its_name_and_labels() {
     metrics.run_started(true);
     metrics.message("ops", "failed", "sent");
     metrics.watch_warm(|| (2, 119_000_000));
+    metrics.storage().watch(|| (81_920, 4_152));
+    metrics.storage().pruned(Record::Logs, 3, 12_345);
+    metrics.storage().given_back(40_960);
+    metrics.storage().pruning(true);
     let pulse = Pulse {
         route: "watchdog".to_owned(),
         watched_since: Timestamp::from_micros(0),

@@ -21,6 +21,7 @@ mod contract_lists;
 mod contract_manual;
 mod contract_reads;
 mod crash;
+mod db;
 mod end_to_end;
 mod endings;
 mod escalation;

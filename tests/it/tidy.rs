@@ -167,7 +167,11 @@ fn dependencies_point_one_way() {
 
 #[test]
 fn only_serve_and_db_name_the_concrete_store() {
-    let found = offenders("src", &["SqliteStore"], &["src/store", "src/cli/serve", "src/cli/db.rs"]);
+    let found = offenders(
+        "src",
+        &["SqliteStore"],
+        &["src/store", "src/cli/serve", "src/cli/db.rs"],
+    );
     assert!(found.is_empty(), "{found:#?}");
 }
 

@@ -119,9 +119,6 @@ const MARK_LOG: &str = "
     -- mark_log
     UPDATE attempts SET log_pruned = ?2 WHERE id = ?1";
 
-/// Sorts before every id and every number of a row.
-const FIRST: &str = "0";
-
 /// Chunks of one log that go at once: a sealed one may have 256 KiB.
 const CHUNKS: i64 = 16;
 
@@ -161,9 +158,11 @@ async fn walk(
     find: &'static str,
     remove: &[&'static str],
 ) -> Result<Removed, StoreError> {
+    // Before every id and every number of a row.
+    let first = "0";
     let rows = sqlx::query(find)
         .bind(portion.before.as_micros())
-        .bind(portion.after.as_deref().unwrap_or(FIRST))
+        .bind(portion.after.as_deref().unwrap_or(first))
         .bind(portion.most)
         .fetch_all(&mut *scope.connection)
         .await
@@ -186,7 +185,7 @@ async fn walk(
     let mut records = 0;
     if !going.is_empty() {
         for statement in remove {
-            records = scope.execute(sqlx::query(statement).bind(&keys)).await?;
+            records = scope.execute(sqlx::query(*statement).bind(&keys)).await?;
         }
     }
     Ok(Removed {
@@ -221,7 +220,7 @@ async fn logs(scope: &mut Scope<'_>, portion: &Portion) -> Result<Removed, Store
         removed.records += u64::from(is_gone);
         is_over &= is_gone;
     }
-    removed.next = (!is_over).then(|| FIRST.to_owned());
+    removed.next = (!is_over).then(String::new);
     Ok(removed)
 }
 

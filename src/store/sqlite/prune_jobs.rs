@@ -101,7 +101,13 @@ pub(super) async fn jobs(scope: &mut Scope<'_>, portion: &Portion) -> Result<Rem
         removed.next = Some(format!("{created_at} {id}"));
         return Ok(removed);
     }
-    for statement in [EVENTS_OF_JOBS, MESSAGES_OF_JOBS, DECISIONS_OF_JOBS, ATTEMPTS_OF_JOBS, REMOVE_JOBS] {
+    for statement in [
+        EVENTS_OF_JOBS,
+        MESSAGES_OF_JOBS,
+        DECISIONS_OF_JOBS,
+        ATTEMPTS_OF_JOBS,
+        REMOVE_JOBS,
+    ] {
         removed.records = scope.execute(sqlx::query(statement).bind(&wanted)).await?;
     }
     Ok(removed)

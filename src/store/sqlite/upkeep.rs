@@ -133,7 +133,9 @@ fn dangling(row: &SqliteRow) -> Result<String, StoreError> {
     let (table, parent): (String, String) = (get(row, "table")?, get(row, "parent")?);
     let number: Option<i64> = get(row, "rowid")?;
     let number = number.map_or_else(String::new, |number| format!(" {number}"));
-    Ok(format!("the row{number} of {table} refers to a row of {parent} that is not there"))
+    Ok(format!(
+        "the row{number} of {table} refers to a row of {parent} that is not there"
+    ))
 }
 
 /// Copies the database as it is at this moment to a new file, for its owner alone, while a gateway writes. Answers with its
@@ -218,7 +220,9 @@ pub async fn count_old(path: &Path, jobs: Timestamp, logs: Timestamp) -> Result<
 }
 
 async fn read_only(path: &Path) -> Result<SqliteConnection, StoreError> {
-    options(path).read_only(true).connect().await.map_err(|error| {
-        StoreError::Refused(format!("failed to open {}: {}", path.display(), database(error)))
-    })
+    options(path)
+        .read_only(true)
+        .connect()
+        .await
+        .map_err(|error| StoreError::Refused(format!("failed to open {}: {}", path.display(), database(error))))
 }

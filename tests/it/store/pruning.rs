@@ -126,7 +126,10 @@ async fn a_job_goes_with_all_that_belongs_to_it_once_it_is_old() {
     assert_eq!(names, ["b"]);
     let gone = Fingerprint::parse("a").unwrap();
     assert!(world.store.find_alert(&gone).await.unwrap().is_none());
-    assert_eq!(world.prune().await.records.iter().map(|(_, count)| count).sum::<u64>(), 0);
+    assert_eq!(
+        world.prune().await.records.iter().map(|(_, count)| count).sum::<u64>(),
+        0
+    );
     // The alert may come again, as if it had never been here.
     world.over("a").await;
 }
@@ -181,7 +184,10 @@ impl World {
     /// The run goes on as if nothing had happened.
     async fn write_log_on(&self, key: AttemptKey) {
         self.store.append_log(key, 4, b" [web]".to_vec()).await.unwrap();
-        self.store.finish(key, self.ended(b"PLAY [web]", Outcome::Ok)).await.unwrap();
+        self.store
+            .finish(key, self.ended(b"PLAY [web]", Outcome::Ok))
+            .await
+            .unwrap();
         assert_eq!(self.store.read_log(key.job, 1, 0, 100).await.unwrap(), b"PLAY [web]");
     }
 }
@@ -325,7 +331,11 @@ async fn thousands_of_task_results_and_a_long_log_go_with_their_job() {
     let key = world.claim_one().await;
     let log = vec![b'x'; 40 * CHUNK];
     world.write_log(key, &log).await;
-    world.store.record_tasks(key, 0, vec![task("restart"); 3_500]).await.unwrap();
+    world
+        .store
+        .record_tasks(key, 0, vec![task("restart"); 3_500])
+        .await
+        .unwrap();
     world.store.finish(key, world.ended(&log, Outcome::Ok)).await.unwrap();
     world.post(vec![resolved("a", starts_at, world.now())]).await;
     world.days(91);
@@ -351,7 +361,9 @@ async fn the_oldest_logs_go_first_when_the_database_has_grown_beyond_its_size() 
     let mut jobs = Vec::new();
     for number in 0..30 {
         let alert = format!("a{number}");
-        world.job_for(firing(&alert, world.ago(9)).via(route("r"), &alert)).await;
+        world
+            .job_for(firing(&alert, world.ago(9)).via(route("r"), &alert))
+            .await;
         jobs.push(world.run(&[7; 4 * CHUNK], Outcome::Ok).await.job);
         world.pass(3_600);
     }
@@ -380,10 +392,7 @@ async fn old_jobs_go_early_where_there_are_no_logs_to_remove_but_none_of_today()
         world.days(2);
     }
     let today = world.over("today").await;
-    let keep = Keep {
-        size: Some(1),
-        ..KEEP
-    };
+    let keep = Keep { size: Some(1), ..KEEP };
     let pruned = world.pruner(keep, &[]).pass().await.unwrap();
     assert_eq!(pruned.of(Record::Jobs), 40, "{pruned:?}");
     assert!(world.is_there(today).await);
@@ -401,7 +410,9 @@ async fn the_room_of_what_is_gone_is_given_back_to_the_disk() {
     let world = World::new().await;
     for number in 0..20 {
         let alert = format!("a{number}");
-        world.job_for(firing(&alert, world.ago(9)).via(route("r"), &alert)).await;
+        world
+            .job_for(firing(&alert, world.ago(9)).via(route("r"), &alert))
+            .await;
         world.run(&[7; 10 * CHUNK], Outcome::Ok).await;
     }
     world.days(31);

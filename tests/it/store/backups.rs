@@ -1,0 +1,153 @@
+//! Copies of the database: made while it is written to, and as good as the original.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use healgate::domain::attempt::Outcome;
+use healgate::store::read::JobFilter;
+use healgate::store::sqlite::{backup, check};
+use healgate::store::{Store, StoreError};
+
+use super::world::{Heard, World, firing, first, open, route};
+
+async fn refused(original: &Path, copy: &Path) -> String {
+    let error = backup(original, copy).await.unwrap_err();
+    assert!(matches!(error, StoreError::Refused(_)), "{error}");
+    error.to_string()
+}
+
+#[tokio::test]
+async fn a_copy_made_under_load_opens_and_has_every_job_that_was_there_before_it() {
+    let world = World::new().await;
+    let mut before = Vec::new();
+    for number in 0..50 {
+        let alert = format!("before{number}");
+        before.push(
+            world
+                .job_for(firing(&alert, world.ago(9)).via(route("r"), &alert))
+                .await,
+        );
+    }
+    let key = world.claim(1).await.remove(0).key;
+    world.store.append_log(key, 0, b"PLAY [web]\n".to_vec()).await.unwrap();
+    let is_copied = AtomicBool::new(false);
+    let load = async {
+        let mut during = 0;
+        while !is_copied.load(Ordering::SeqCst) || during < 20 {
+            let alert = format!("during{during}");
+            world
+                .job_for(firing(&alert, world.ago(9)).via(route("r"), &alert))
+                .await;
+            during += 1;
+        }
+        during
+    };
+    let restored = tempfile::tempdir().unwrap();
+    let (original, copy) = (world.path("healgate.db"), restored.path().join("healgate.db"));
+    let copying = async {
+        let bytes = backup(&original, &copy).await;
+        is_copied.store(true, Ordering::SeqCst);
+        bytes
+    };
+    let (bytes, during) = tokio::join!(copying, load);
+    let file = std::fs::metadata(&copy).unwrap();
+    assert_eq!((bytes.unwrap(), file.permissions().mode() & 0o777), (file.len(), 0o600));
+    let names: Vec<_> = restored
+        .path()
+        .read_dir()
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["healgate.db"], "nothing is left beside it");
+    assert_eq!(check(&copy).await.unwrap().findings, Vec::<String>::new());
+
+    let store = open(restored.path(), Arc::new(Heard::default())).await.unwrap();
+    for job in &before {
+        assert_eq!(
+            store.find_job(*job).await.unwrap(),
+            world.store.find_job(*job).await.unwrap()
+        );
+    }
+    assert_eq!(store.read_log(key.job, 1, 0, 100).await.unwrap(), b"PLAY [web]\n");
+    assert_eq!(store.active_runs().await.unwrap()[0].key, key);
+    let jobs = store
+        .list_jobs(&JobFilter::default(), first(500))
+        .await
+        .unwrap()
+        .items
+        .len();
+    assert!(
+        (50..=50 + during).contains(&jobs),
+        "{jobs} jobs, {during} made meanwhile"
+    );
+    // It is a whole database: it can be written to, and its room given back.
+    let ending = super::world::ending(Outcome::Ok, world.now());
+    store.finish(key, ending).await.unwrap();
+    store.close().await;
+    let url = format!("sqlite://{}", copy.display());
+    let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url)
+        .await
+        .unwrap();
+    let auto_vacuum: i64 = sqlx::query_scalar("PRAGMA auto_vacuum")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(auto_vacuum, 2, "incremental");
+    assert_eq!(world.damage().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_copy_overwrites_nothing_and_leaves_nothing_where_it_fails() {
+    let world = World::new().await;
+    let original = world.path("healgate.db");
+    let taken = world.path("taken.db");
+    std::fs::write(&taken, "mine").unwrap();
+    assert!(refused(&original, &taken).await.contains("already exists"));
+    assert_eq!(std::fs::read(&taken).unwrap(), b"mine");
+    assert!(refused(&original, &original).await.contains("already exists"));
+    let link = world.path("link.db");
+    std::os::unix::fs::symlink("nowhere", &link).unwrap();
+    refused(&original, &link).await;
+    let nowhere = world.path("no/such/folder.db");
+    assert!(refused(&original, &nowhere).await.contains("failed to create"));
+    assert!(
+        refused(&world.path("gone.db"), &world.path("copy.db"))
+            .await
+            .contains("gone.db")
+    );
+    let broken = world.path("broken.db");
+    std::fs::write(&broken, "not a database, but somebody's text".repeat(100)).unwrap();
+    backup(&broken, &world.path("copy.db")).await.unwrap_err();
+    for left in ["copy.db", "copy.db.unfinished", "taken.db.unfinished"] {
+        assert!(!world.path(left).exists(), "{left}");
+    }
+    world.store.probe().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_check_finds_what_refers_to_nothing_and_pages_that_are_broken() {
+    let world = World::new().await;
+    world.job_for(firing("a", world.ago(9)).via(route("r"), "a")).await;
+    let checkup = check(&world.path("healgate.db")).await.unwrap();
+    assert_eq!((checkup.schema, checkup.findings), (checkup.newest, Vec::new()));
+    world
+        .meddle("PRAGMA foreign_keys = OFF; DELETE FROM notifications; PRAGMA user_version = 999")
+        .await;
+    let findings = world.damage().await.join("\n");
+    assert!(
+        findings.contains("of decisions refers to a row of notifications"),
+        "{findings}"
+    );
+    assert!(findings.contains("it has schema 999"), "{findings}");
+
+    let copy = world.path("copy.db");
+    backup(&world.path("healgate.db"), &copy).await.unwrap();
+    let mut bytes = std::fs::read(&copy).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 64].fill(0xff);
+    std::fs::write(&copy, bytes).unwrap();
+    let found = check(&copy).await;
+    assert!(found.map_or(true, |checkup| checkup.findings.len() > 2));
+}
