@@ -130,13 +130,7 @@ impl Gateway {
         let store = SqliteStore::open(database, Arc::new(announce))
             .await
             .map_err(failed(format!("open the database {}", database.display())))?;
-        let ansible = Ansible::new(ansible_settings(&settings, environment)).map_err(failed("prepare Ansible"))?;
-        let ansible = Arc::new(ansible);
-        let warm = Arc::clone(&ansible);
-        metrics.watch_warm(move || {
-            let usage = warm.warm_usage();
-            (usage.interpreters, usage.memory)
-        });
+        let ansible = watched_ansible(ansible_settings(&settings, environment), &metrics)?;
         upkeep::watch_sizes(&metrics, database.clone());
         let store = Arc::new(store);
         let upkeep = Arc::<SqliteStore>::clone(&store);
@@ -282,6 +276,17 @@ async fn announce_end(systemd: Arc<Systemd>, shutdown: Shutdown) {
 /// A refusal is an answer too: a new start gives no disk more room.
 async fn keep_alive(systemd: Arc<Systemd>, store: Arc<dyn Store>) {
     systemd.keep_alive(|| async { drop(store.probe().await) }).await;
+}
+
+/// With its warm interpreters in the metrics.
+fn watched_ansible(settings: ansible::Settings, metrics: &Metrics) -> Result<Arc<Ansible>, Failed> {
+    let ansible = Arc::new(Ansible::new(settings).map_err(failed("prepare Ansible"))?);
+    let warm = Arc::clone(&ansible);
+    metrics.watch_warm(move || {
+        let usage = warm.warm_usage();
+        (usage.interpreters, usage.memory)
+    });
+    Ok(ansible)
 }
 
 fn ansible_settings(settings: &Settings, environment: Environment) -> ansible::Settings {

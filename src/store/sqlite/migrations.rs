@@ -26,9 +26,8 @@ pub(super) async fn apply(connection: &mut SqliteConnection) -> Result<(), Store
     let version = version(connection).await?;
     if version > NEWEST {
         return Err(StoreError::Refused(format!(
-            "the database has schema {version}, and this healgate knows schemas up to {}: it was written by a newer \
-             healgate, which must be used with it",
-            NEWEST
+            "the database has schema {version}, and this healgate knows schemas up to {NEWEST}: it was written by a newer \
+             healgate, which must be used with it"
         )));
     }
     for (index, step) in STEPS.iter().enumerate().skip(version) {

@@ -10,7 +10,9 @@ use healgate::store::read::JobFilter;
 use healgate::store::sqlite::{backup, check};
 use healgate::store::{Store, StoreError};
 
-use super::world::{Heard, World, firing, first, open, route};
+use sqlx::{Connection, SqliteConnection};
+
+use super::world::{Heard, World, ending, firing, first, open, route};
 
 async fn refused(original: &Path, copy: &Path) -> String {
     let error = backup(original, copy).await.unwrap_err();
@@ -18,20 +20,8 @@ async fn refused(original: &Path, copy: &Path) -> String {
     error.to_string()
 }
 
-#[tokio::test]
-async fn a_copy_made_under_load_opens_and_has_every_job_that_was_there_before_it() {
-    let world = World::new().await;
-    let mut before = Vec::new();
-    for number in 0..50 {
-        let alert = format!("before{number}");
-        before.push(
-            world
-                .job_for(firing(&alert, world.ago(9)).via(route("r"), &alert))
-                .await,
-        );
-    }
-    let key = world.claim(1).await.remove(0).key;
-    world.store.append_log(key, 0, b"PLAY [web]\n".to_vec()).await.unwrap();
+/// Makes a copy while alerts come in. How many came meanwhile.
+async fn copy_under_load(world: &World, copy: &Path) -> usize {
     let is_copied = AtomicBool::new(false);
     let load = async {
         let mut during = 0;
@@ -44,22 +34,44 @@ async fn a_copy_made_under_load_opens_and_has_every_job_that_was_there_before_it
         }
         during
     };
-    let restored = tempfile::tempdir().unwrap();
-    let (original, copy) = (world.path("healgate.db"), restored.path().join("healgate.db"));
+    let original = world.path("healgate.db");
     let copying = async {
-        let bytes = backup(&original, &copy).await;
+        let bytes = backup(&original, copy).await;
         is_copied.store(true, Ordering::SeqCst);
         bytes
     };
     let (bytes, during) = tokio::join!(copying, load);
-    let file = std::fs::metadata(&copy).unwrap();
+    let file = std::fs::metadata(copy).unwrap();
     assert_eq!((bytes.unwrap(), file.permissions().mode() & 0o777), (file.len(), 0o600));
-    let names: Vec<_> = restored
-        .path()
-        .read_dir()
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    during
+}
+
+async fn auto_vacuum(database: &Path) -> i64 {
+    let url = format!("sqlite://{}", database.display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let setting = sqlx::query_scalar("PRAGMA auto_vacuum")
+        .fetch_one(&mut connection)
+        .await;
+    connection.close().await.unwrap();
+    setting.unwrap()
+}
+
+#[tokio::test]
+async fn a_copy_made_under_load_opens_and_has_every_job_that_was_there_before_it() {
+    let world = World::new().await;
+    let mut before = Vec::new();
+    for number in 0..50 {
+        let alert = format!("before{number}");
+        let report = firing(&alert, world.ago(9)).via(route("r"), &alert);
+        before.push(world.job_for(report).await);
+    }
+    let key = world.claim(1).await.remove(0).key;
+    world.store.append_log(key, 0, b"PLAY [web]\n".to_vec()).await.unwrap();
+    let restored = tempfile::tempdir().unwrap();
+    let copy = restored.path().join("healgate.db");
+    let during = copy_under_load(&world, &copy).await;
+    let files = restored.path().read_dir().unwrap();
+    let names: Vec<_> = files.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["healgate.db"], "nothing is left beside it");
     assert_eq!(check(&copy).await.unwrap().findings, Vec::<String>::new());
 
@@ -72,29 +84,16 @@ async fn a_copy_made_under_load_opens_and_has_every_job_that_was_there_before_it
     }
     assert_eq!(store.read_log(key.job, 1, 0, 100).await.unwrap(), b"PLAY [web]\n");
     assert_eq!(store.active_runs().await.unwrap()[0].key, key);
-    let jobs = store
-        .list_jobs(&JobFilter::default(), first(500))
-        .await
-        .unwrap()
-        .items
-        .len();
+    let page = store.list_jobs(&JobFilter::default(), first(500)).await.unwrap();
+    let jobs = page.items.len();
     assert!(
         (50..=50 + during).contains(&jobs),
         "{jobs} jobs, {during} made meanwhile"
     );
     // It is a whole database: it can be written to, and its room given back.
-    let ending = super::world::ending(Outcome::Ok, world.now());
-    store.finish(key, ending).await.unwrap();
+    store.finish(key, ending(Outcome::Ok, world.now())).await.unwrap();
     store.close().await;
-    let url = format!("sqlite://{}", copy.display());
-    let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url)
-        .await
-        .unwrap();
-    let auto_vacuum: i64 = sqlx::query_scalar("PRAGMA auto_vacuum")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
-    assert_eq!(auto_vacuum, 2, "incremental");
+    assert_eq!(auto_vacuum(&copy).await, 2, "incremental");
     assert_eq!(world.damage().await, Vec::<String>::new());
 }
 
