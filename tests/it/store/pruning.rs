@@ -9,7 +9,7 @@ use healgate::domain::ids::{Fingerprint, JobId};
 use healgate::domain::job::JobStatus;
 use healgate::domain::notify::NotifyEvent;
 use healgate::domain::route::Route;
-use healgate::domain::rules::{Cap, Fleet};
+use healgate::domain::rules::Cap;
 use healgate::domain::span::Span;
 use healgate::pruning::{Keep, Pace, Pruned, Pruner, look_back};
 use healgate::store::read::{JobFilter, LogHead};
@@ -29,8 +29,8 @@ const KEEP: Keep = Keep {
 };
 
 impl World {
-    fn pruner(&self, keep: Keep, routes: &[Route]) -> Pruner {
-        let back = look_back(routes, &Fleet::default());
+    pub(super) fn pruner(&self, keep: Keep, routes: &[Route]) -> Pruner {
+        let back = look_back(routes, &self.fleet.lock().unwrap());
         Pruner {
             store: self.upkeep.clone(),
             clock: self.clock(),

@@ -13,6 +13,7 @@ use healgate::domain::route::{Mode, Route};
 use healgate::domain::rules::{BreakerRule, Cap, FlapRule, Fleet, Retry, StormRule};
 use healgate::domain::span::Span;
 use healgate::domain::timestamp::Timestamp;
+use healgate::pruning::Keep;
 use healgate::store::Answer;
 use healgate::store::read::JobFilter;
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
@@ -46,6 +47,8 @@ enum Step {
     Rerun(Index),
     Reset,
     Release,
+    /// Everything goes that may.
+    Prune,
     Restart,
 }
 
@@ -71,6 +74,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<Index>().prop_map(Step::Rerun),
         1 => any::<()>().prop_map(|()| Step::Reset),
         1 => any::<()>().prop_map(|()| Step::Release),
+        2 => any::<()>().prop_map(|()| Step::Prune),
         1 => any::<()>().prop_map(|()| Step::Restart),
     ]
 }
@@ -229,6 +233,7 @@ impl Week {
                 self.world.store.release_held(None, self.world.now()).await.unwrap();
                 self.released = true;
             }
+            Step::Prune => self.prune().await,
             Step::Restart => return self.restart().await,
         }
         self
@@ -348,6 +353,18 @@ impl Week {
         let after = self.state().await;
         assert_eq!(before, after, "a restart changed something");
         self
+    }
+
+    /// As early as can be: what the rules look back at must be there all the same.
+    async fn prune(&self) {
+        let keep = Keep {
+            jobs: Span::from_secs(1),
+            logs: Span::from_secs(1),
+            size: None,
+        };
+        let routes: Vec<Route> = (0..4).flat_map(routes_of).collect();
+        self.world.pruner(keep, &routes).pass().await.unwrap();
+        assert_eq!(self.world.damage().await, Vec::<String>::new());
     }
 
     async fn state(&self) -> String {
