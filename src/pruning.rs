@@ -224,13 +224,13 @@ impl Pruner {
     /// Removes the oldest logs, then the oldest of all else, until the database has that size.
     async fn shrink_to(&self, size: u64, pruned: &mut Pruned) -> Result<(), StoreError> {
         let before = self.clock.now() - YOUNGEST_LOG_FOR_SIZE;
-        let mut after = None;
+        let (mut after, mut most) = (None, FEWEST);
         while self.excess(size).await? > 0 {
             let portion = Portion {
                 record: Record::Logs,
                 before,
                 after,
-                most: FEWEST,
+                most,
             };
             let began = Instant::now();
             let removed = self.store.prune(portion).await?;
@@ -243,6 +243,7 @@ impl Pruner {
             if after.is_none() || self.stopping.is_cancelled() {
                 break;
             }
+            most = next_size(most, removed.took);
             self.rest(began.elapsed()).await;
         }
         let back = (self.look_back)();
