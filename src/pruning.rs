@@ -195,56 +195,45 @@ impl Pruner {
 
     /// Goes once through all records of a kind. How many it removed.
     async fn remove(&self, record: Record, before: Timestamp, pruned: &mut Pruned) -> Result<u64, StoreError> {
-        let (mut after, mut most, mut sum) = (None, FEWEST, 0);
-        while !self.stopping.is_cancelled() {
-            let portion = Portion {
-                record,
-                before,
-                after,
-                most,
-            };
-            let began = Instant::now();
-            let removed = self.store.prune(portion).await?;
-            self.metrics
-                .storage()
-                .pruned(record, removed.records, removed.log_bytes);
-            pruned.count(record, removed.records);
-            pruned.log_bytes += removed.log_bytes;
-            sum += removed.records;
-            after = removed.next;
-            if after.is_none() {
-                break;
-            }
-            most = next_size(most, removed.took);
-            self.rest(began.elapsed()).await;
+        let (mut next, mut sum) = (Some(first(record, before)), 0);
+        while !self.stopping.is_cancelled()
+            && let Some(portion) = next.take()
+        {
+            let records;
+            (records, next) = self.take(portion, pruned).await?;
+            sum += records;
         }
         Ok(sum)
     }
 
+    /// Removes a portion, and rests if there is another one. How many records that were, and the next portion.
+    async fn take(&self, portion: Portion, pruned: &mut Pruned) -> Result<(u64, Option<Portion>), StoreError> {
+        let began = Instant::now();
+        let removed = self.store.prune(portion.clone()).await?;
+        let (record, records) = (portion.record, removed.records);
+        self.metrics.storage().pruned(record, records, removed.log_bytes);
+        pruned.count(record, records);
+        pruned.log_bytes += removed.log_bytes;
+        if removed.next.is_none() {
+            return Ok((records, None));
+        }
+        self.rest(began.elapsed()).await;
+        let next = Portion {
+            after: removed.next,
+            most: next_size(portion.most, removed.took),
+            ..portion
+        };
+        Ok((records, Some(next)))
+    }
+
     /// Removes the oldest logs, then the oldest of all else, until the database has that size.
     async fn shrink_to(&self, size: u64, pruned: &mut Pruned) -> Result<(), StoreError> {
-        let before = self.clock.now() - YOUNGEST_LOG_FOR_SIZE;
-        let (mut after, mut most) = (None, FEWEST);
-        while self.excess(size).await? > 0 {
-            let portion = Portion {
-                record: Record::Logs,
-                before,
-                after,
-                most,
-            };
-            let began = Instant::now();
-            let removed = self.store.prune(portion).await?;
-            self.metrics
-                .storage()
-                .pruned(Record::Logs, removed.records, removed.log_bytes);
-            pruned.count(Record::Logs, removed.records);
-            pruned.log_bytes += removed.log_bytes;
-            after = removed.next;
-            if after.is_none() || self.stopping.is_cancelled() {
-                break;
-            }
-            most = next_size(most, removed.took);
-            self.rest(began.elapsed()).await;
+        let mut logs = Some(first(Record::Logs, self.clock.now() - YOUNGEST_LOG_FOR_SIZE));
+        while self.excess(size).await? > 0
+            && !self.stopping.is_cancelled()
+            && let Some(portion) = logs.take()
+        {
+            (_, logs) = self.take(portion, pruned).await?;
         }
         let back = (self.look_back)();
         let youngest = age(YOUNGEST_FOR_SIZE, back);
@@ -296,6 +285,16 @@ impl Pruner {
                 () = self.stopping.cancelled() => {}
             }
         }
+    }
+}
+
+/// The portion that a kind begins with.
+fn first(record: Record, before: Timestamp) -> Portion {
+    Portion {
+        record,
+        before,
+        after: None,
+        most: FEWEST,
     }
 }
 
