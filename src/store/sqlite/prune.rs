@@ -208,26 +208,33 @@ async fn logs(scope: &mut Scope<'_>, portion: &Portion) -> Result<Removed, Store
         .fetch_all(&mut *scope.connection)
         .await
         .map_err(database)?;
-    let mut removed = Removed::default();
-    let mut is_over = rows.len() < usize::try_from(portion.most).unwrap_or(usize::MAX);
-    for row in &rows {
+    let (removed, are_gone) = remove_logs(scope, &rows).await?;
+    let is_over = are_gone && rows.len() < usize::try_from(portion.most).unwrap_or(usize::MAX);
+    Ok(Removed {
+        next: (!is_over).then(String::new),
+        ..removed
+    })
+}
+
+/// Removes the logs of attempts, rows with their `id`, as many as go in one transaction. Whether nothing is left of any.
+pub(super) async fn remove_logs(scope: &mut Scope<'_>, attempts: &[SqliteRow]) -> Result<(Removed, bool), StoreError> {
+    let (mut removed, mut are_gone) = (Removed::default(), true);
+    for row in attempts {
         if removed.log_bytes >= BYTES {
-            is_over = false;
-            break;
+            return Ok((removed, false));
         }
         let (bytes, is_gone) = remove_log(scope, get(row, "id")?).await?;
         removed.log_bytes += bytes;
         removed.records += u64::from(is_gone);
-        is_over &= is_gone;
+        are_gone &= is_gone;
     }
-    removed.next = (!is_over).then(String::new);
-    Ok(removed)
+    Ok((removed, are_gone))
 }
 
 /// Removes an attempt's log, or its end if it is long. How many bytes, and whether nothing of it is left.
 ///
 /// From its end: nobody may find bytes at another place than theirs.
-pub(super) async fn remove_log(scope: &mut Scope<'_>, attempt: i64) -> Result<(u64, bool), StoreError> {
+async fn remove_log(scope: &mut Scope<'_>, attempt: i64) -> Result<(u64, bool), StoreError> {
     let chunks = sqlx::query(LAST_CHUNKS)
         .bind(attempt)
         .bind(CHUNKS)

@@ -1,8 +1,8 @@
 //! Removes old jobs with all that belongs to them. A job stays as long as its episode is open, or something refers to it.
 
 use crate::store::StoreError;
-use crate::store::sqlite::prune::remove_log;
-use crate::store::sqlite::rows::{count, database, get, integer, to_json};
+use crate::store::sqlite::prune::remove_logs;
+use crate::store::sqlite::rows::{database, get, integer, to_json};
 use crate::store::sqlite::writer::Scope;
 use crate::store::upkeep::{Portion, Removed};
 
@@ -63,9 +63,6 @@ const REMOVE_JOBS: &str = "
 
 /// Task results that go in one transaction.
 const TASKS: u64 = 1_000;
-
-/// Bytes of logs that go in one transaction, about.
-const BYTES: u64 = 1 << 20;
 
 /// A portion of jobs. Those with long logs or many task results take several.
 pub(super) async fn jobs(scope: &mut Scope<'_>, portion: &Portion) -> Result<Removed, StoreError> {
@@ -135,16 +132,6 @@ async fn strip(scope: &mut Scope<'_>, jobs: &str) -> Result<(u64, bool), StoreEr
         .fetch_all(&mut *scope.connection)
         .await
         .map_err(database)?;
-    let mut bytes = 0;
-    for row in &rows {
-        if bytes >= BYTES {
-            return Ok((bytes, false));
-        }
-        let (more, is_gone) = remove_log(scope, count(row, "id")?).await?;
-        bytes += more;
-        if !is_gone {
-            return Ok((bytes, false));
-        }
-    }
-    Ok((bytes, true))
+    let (removed, are_gone) = remove_logs(scope, &rows).await?;
+    Ok((removed.log_bytes, are_gone))
 }
