@@ -106,14 +106,14 @@ impl Write for Accept {
         let mut ledger = ledger::read(scope.connection, &deliveries).await?;
         let decide = |delivery: &&Delivery| decide(delivery, &mut ledger);
         let verdicts: Vec<Verdict> = deliveries.iter().map(decide).collect();
-        let verdicts: Vec<(&Delivery, &Verdict)> = deliveries.into_iter().zip(&verdicts).collect();
-        episodes::change(scope, &verdicts).await?;
-        carry_out(scope, &verdicts).await?;
-        confirm_ends(scope, &verdicts).await?;
+        let about: Vec<(&Delivery, &Verdict)> = deliveries.into_iter().zip(&verdicts).collect();
+        episodes::change(scope, &about).await?;
+        carry_out(scope, &about).await?;
+        confirm_ends(scope, &about).await?;
         // After the jobs: one notification may report that an alert began and that it ended.
-        resolve_jobs(scope, &closed(&verdicts), now).await?;
-        insert_decisions(scope, &verdicts, true).await?;
-        Ok(verdicts.iter().map(|(_, verdict)| verdict.decisions.clone()).collect())
+        resolve_jobs(scope, &closed(&about), now).await?;
+        insert_decisions(scope, &about, true).await?;
+        Ok(verdicts.into_iter().map(|verdict| verdict.decisions).collect())
     }
 }
 
