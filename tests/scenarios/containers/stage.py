@@ -59,7 +59,18 @@ def engine():
     return engine
 
 
-class Stage(unittest.TestCase):
+class OnEngine(unittest.TestCase):
+    """Tests that need a Docker daemon."""
+
+    @classmethod
+    def setUpClass(cls):
+        if os.geteuid() != 0:
+            print(f"\nSKIPPED: {cls.__name__} is not tested: a Docker daemon needs root\n", file=sys.stderr)
+            raise unittest.SkipTest("a Docker daemon needs root")
+        cls.engine = engine()
+
+
+class Stage(OnEngine):
     """Brings up the compose files of a scenario for all tests of the class."""
 
     # Paths from the repository's root; the later ones change the earlier ones.
@@ -70,10 +81,7 @@ class Stage(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        if os.geteuid() != 0:
-            print(f"\nSKIPPED: {cls.__name__} is not tested: a Docker daemon needs root\n", file=sys.stderr)
-            raise unittest.SkipTest("a Docker daemon needs root")
-        cls.engine = engine()
+        super().setUpClass()
         compose = ["docker", "compose"] if cls.engine.call("docker", "compose", "version").returncode == 0 else ["docker-compose"]
         cls.command = [*compose, "--project-name", "healgate-test", *(part for file in cls.files for part in ("--file", file))]
         # Class cleanups also run where setUpClass fails.

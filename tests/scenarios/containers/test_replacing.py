@@ -2,12 +2,10 @@
 over the engine's socket."""
 
 import json
-import os
 import subprocess
-import sys
 import unittest
 
-from stage import REPOSITORY, engine
+from stage import REPOSITORY, OnEngine
 from story import until
 
 IMAGE = "nginxinc/nginx-unprivileged:1.29.4-alpine"
@@ -52,15 +50,12 @@ def settings(state):
             "networks": networks, "mounts": mounts}
 
 
-class Replacing(unittest.TestCase):
+class Replacing(OnEngine):
     maxDiff = None
 
     @classmethod
     def setUpClass(cls):
-        if os.geteuid() != 0:
-            print(f"\nSKIPPED: {cls.__name__} is not tested: a Docker daemon needs root\n", file=sys.stderr)
-            raise unittest.SkipTest("a Docker daemon needs root")
-        cls.engine = engine()
+        super().setUpClass()
         for network, subnet in (("shop-one", "172.30.1.0/24"), ("shop-two", "172.30.2.0/24")):
             cls.engine.must("docker", "network", "create", "--subnet", subnet, network)
             cls.addClassCleanup(cls.engine.must, "docker", "network", "rm", network)
