@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -52,20 +53,11 @@ pub(super) struct Check {
 
 /// 1: it failed, or the check has found something; standard error says what.
 pub(super) fn run(command: &Command) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            say::error(&format_args!("failed to start the runtime: {error}"));
-            return ExitCode::FAILURE;
-        }
+    let told = match command {
+        Command::Prune(args) => prune(args),
+        Command::Backup(args) => backup(args),
+        Command::Check(args) => examine(args),
     };
-    let told = runtime.block_on(async {
-        match command {
-            Command::Prune(args) => prune(args).await,
-            Command::Backup(args) => backup(args).await,
-            Command::Check(args) => examine(args).await,
-        }
-    });
     match told {
         Ok(told) => {
             say::line(&told);
@@ -78,16 +70,25 @@ pub(super) fn run(command: &Command) -> ExitCode {
     }
 }
 
-async fn prune(args: &Prune) -> Result<String, String> {
+fn prune(args: &Prune) -> Result<String, String> {
     let (settings, catalog) = check::load(&args.config).map_err(|errors| errors.to_string())?;
     let path = &settings.database.path;
     must_be_there(path)?;
     let back = look_back(catalog.routes(), catalog.fleet());
     if args.dry_run {
         let (jobs, logs) = keep(&settings).limits(back, SystemClock.now());
-        let old = sqlite::count_old(path, jobs, logs).await;
+        let old = sqlite::count_old(path, jobs, logs);
         return Ok(describe_old(&old.map_err(|error| error.to_string())?));
     }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("failed to start the runtime: {error}"))?;
+    let pruned = runtime.block_on(prune_once(path, keep(&settings), back))?;
+    Ok(describe(&pruned))
+}
+
+async fn prune_once(path: &Path, keep: Keep, back: Duration) -> Result<Pruned, String> {
     let store = SqliteStore::open(path, Arc::new(Nobody)).await.map_err(|error| {
         format!("failed to open the database: {error}\nA gateway that runs prunes by itself, every hour; --dry-run counts beside it.")
     })?;
@@ -96,7 +97,7 @@ async fn prune(args: &Prune) -> Result<String, String> {
         store: Arc::<SqliteStore>::clone(&store),
         clock: Arc::new(SystemClock),
         metrics: Metrics::new(),
-        keep: keep(&settings),
+        keep,
         look_back: Box::new(move || back),
         pace: Pace::Fast,
         stopping: CancellationToken::new(),
@@ -106,9 +107,7 @@ async fn prune(args: &Prune) -> Result<String, String> {
     if let Ok(store) = Arc::try_unwrap(store) {
         store.close().await;
     }
-    pruned
-        .map(|pruned| describe(&pruned))
-        .map_err(|error| format!("failed to prune: {error}"))
+    pruned.map_err(|error| format!("failed to prune: {error}"))
 }
 
 /// What `retention` says.
@@ -120,24 +119,21 @@ pub(super) fn keep(settings: &Settings) -> Keep {
     }
 }
 
-async fn backup(args: &Backup) -> Result<String, String> {
+fn backup(args: &Backup) -> Result<String, String> {
     let path = database(&args.config)?;
     must_be_there(&path)?;
-    let bytes = sqlite::backup(&path, &args.file)
-        .await
-        .map_err(|error| format!("failed to back up {}: {error}", path.display()))?;
+    let bytes =
+        sqlite::backup(&path, &args.file).map_err(|error| format!("failed to back up {}: {error}", path.display()))?;
     Ok(format!("{}: {bytes} bytes", args.file.display()))
 }
 
-async fn examine(args: &Check) -> Result<String, String> {
+fn examine(args: &Check) -> Result<String, String> {
     let path = match &args.file {
         Some(file) => file.clone(),
         None => database(&args.config)?,
     };
     must_be_there(&path)?;
-    let checkup = sqlite::check(&path)
-        .await
-        .map_err(|error| format!("failed to check {}: {error}", path.display()))?;
+    let checkup = sqlite::check(&path).map_err(|error| format!("failed to check {}: {error}", path.display()))?;
     if !checkup.findings.is_empty() {
         return Err(format!("{}:\n  {}", path.display(), checkup.findings.join("\n  ")));
     }

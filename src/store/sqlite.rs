@@ -11,6 +11,7 @@ mod breakers;
 mod change;
 mod claim;
 mod comebacks;
+mod connection;
 mod episodes;
 mod finish;
 mod gather;
@@ -30,6 +31,8 @@ mod page;
 mod pauses;
 mod prune;
 mod prune_jobs;
+mod query;
+mod readers;
 mod resolve;
 mod restraints;
 mod rows;
@@ -41,7 +44,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::sqlite::SqlitePool;
+use rusqlite::params;
 
 use crate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use crate::domain::decision::Decision;
@@ -58,8 +61,9 @@ use crate::store::read::{
     AlertStory, AlertSummary, Backlog, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
     Statistics, StatusCount,
 };
+use crate::store::sqlite::connection::Connection;
 use crate::store::sqlite::gather::Gatherer;
-use crate::store::sqlite::rows::database;
+use crate::store::sqlite::readers::Readers;
 pub use crate::store::sqlite::upkeep::{Checkup, backup, check, count_old};
 use crate::store::sqlite::writer::{Scope, Write, Writer};
 use crate::store::upkeep::{Portion, Removed, Room, Upkeep};
@@ -87,7 +91,7 @@ const NEXT_DUE: &str = "
 pub struct SqliteStore {
     writer: Writer,
     gatherer: Gatherer,
-    readers: SqlitePool,
+    readers: Readers,
 }
 
 impl SqliteStore {
@@ -95,7 +99,7 @@ impl SqliteStore {
     /// schema is newer than this program, or if SQLite itself is too old to be trusted.
     pub async fn open(path: &Path, observer: Arc<dyn Observer>) -> Result<Self, StoreError> {
         let opened = open::open(path).await?;
-        let writer = Writer::start(opened.writer, opened.lock, observer);
+        let writer = Writer::start(opened.writer, opened.lock, observer)?;
         Ok(Self {
             gatherer: Gatherer::start(writer.commands()),
             writer,
@@ -119,16 +123,11 @@ impl SqliteStore {
 /// Proves that the database takes writes.
 struct Probe;
 
-#[async_trait]
 impl Write for Probe {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
-        sqlx::query("UPDATE probe SET count = count + 1")
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        Ok(())
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        scope.execute("UPDATE probe SET count = count + 1", []).map(drop)
     }
 }
 
@@ -139,8 +138,10 @@ impl Store for SqliteStore {
     }
 
     async fn ledger(&self, delivery: &Delivery) -> Result<Ledger, StoreError> {
-        let mut connection = self.readers.acquire().await.map_err(database)?;
-        ledger::read(&mut connection, &[delivery]).await
+        let delivery = delivery.clone();
+        self.readers
+            .read(move |connection| ledger::read(connection, &[&delivery]))
+            .await
     }
 
     async fn claim(&self, worker: &str, free: usize, now: Timestamp) -> Result<Vec<Claim>, StoreError> {
@@ -208,7 +209,9 @@ impl Store for SqliteStore {
     }
 
     async fn asked_episodes(&self, since: Timestamp) -> Result<Vec<Comeback>, StoreError> {
-        comebacks::asked_episodes(&self.readers, since).await
+        self.readers
+            .read(move |connection| comebacks::asked_episodes(connection, since))
+            .await
     }
 
     async fn come_back(&self, comeback: Comeback, now: Timestamp) -> Result<bool, StoreError> {
@@ -234,12 +237,9 @@ impl Store for SqliteStore {
     }
 
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        let row = sqlx::query(NEXT_DUE)
-            .bind(now.as_micros())
-            .fetch_one(&self.readers)
-            .await
-            .map_err(database)?;
-        rows::time_option(&row, "at")
+        let next = move |connection: &Connection| connection.value(NEXT_DUE, params![now.as_micros()]);
+        let micros: Option<i64> = self.readers.read(next).await?;
+        Ok(micros.map(Timestamp::from_micros))
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
@@ -247,71 +247,99 @@ impl Store for SqliteStore {
     }
 
     async fn active_runs(&self) -> Result<Vec<ActiveRun>, StoreError> {
-        jobs::active_runs(&self.readers).await
+        self.readers.read(jobs::active_runs).await
     }
 
     async fn verifications(&self, now: Timestamp) -> Result<Vec<Verification>, StoreError> {
-        asked::verifications(&self.readers, now).await
+        self.readers
+            .read(move |connection| asked::verifications(connection, now))
+            .await
     }
 
     async fn find_job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
-        jobs::find(&self.readers, id).await
+        self.readers.read(move |connection| jobs::find(connection, id)).await
     }
 
     async fn list_jobs(&self, filter: &JobFilter, page: PageRequest) -> Result<Page<Job>, StoreError> {
-        jobs::list(&self.readers, filter, &page).await
+        let filter = filter.clone();
+        self.readers
+            .read(move |connection| jobs::list(connection, &filter, &page))
+            .await
     }
 
     async fn job_events(&self, id: JobId, page: PageRequest) -> Result<Page<JobEvent>, StoreError> {
-        history::events(&self.readers, id, &page).await
+        self.readers
+            .read(move |connection| history::events(connection, id, &page))
+            .await
     }
 
     async fn find_attempt(&self, id: JobId, number: Option<u32>) -> Result<Option<Attempt>, StoreError> {
-        history::find_attempt(&self.readers, id, number).await
+        self.readers
+            .read(move |connection| history::find_attempt(connection, id, number))
+            .await
     }
 
     async fn tasks(&self, id: JobId, attempt: u32, page: PageRequest) -> Result<Page<TaskResult>, StoreError> {
-        history::tasks(&self.readers, id, attempt, &page).await
+        self.readers
+            .read(move |connection| history::tasks(connection, id, attempt, &page))
+            .await
     }
 
     async fn log_head(&self, id: JobId, attempt: u32) -> Result<LogHead, StoreError> {
-        history::log_head(&self.readers, id, attempt).await
+        self.readers
+            .read(move |connection| history::log_head(connection, id, attempt))
+            .await
     }
 
     async fn read_log(&self, id: JobId, attempt: u32, offset: u64, most: usize) -> Result<Vec<u8>, StoreError> {
-        history::read_log(&self.readers, (id, attempt), offset, most).await
+        self.readers
+            .read(move |connection| history::read_log(connection, (id, attempt), offset, most))
+            .await
     }
 
     async fn list_alerts(&self, page: PageRequest) -> Result<Page<AlertSummary>, StoreError> {
-        alerts::list(&self.readers, &page).await
+        self.readers
+            .read(move |connection| alerts::list(connection, &page))
+            .await
     }
 
     async fn find_alert(&self, fingerprint: &Fingerprint) -> Result<Option<AlertStory>, StoreError> {
-        alerts::find(&self.readers, fingerprint).await
+        let fingerprint = fingerprint.clone();
+        self.readers
+            .read(move |connection| alerts::find(connection, &fingerprint))
+            .await
     }
 
     async fn list_notifications(&self, page: PageRequest) -> Result<Page<NotificationSummary>, StoreError> {
-        alerts::list_notifications(&self.readers, &page).await
+        self.readers
+            .read(move |connection| alerts::list_notifications(connection, &page))
+            .await
     }
 
     async fn find_notification(&self, id: NotificationId) -> Result<Option<NotificationDetail>, StoreError> {
-        alerts::find_notification(&self.readers, id).await
+        self.readers
+            .read(move |connection| alerts::find_notification(connection, id))
+            .await
     }
 
     async fn count_jobs(&self) -> Result<Vec<StatusCount>, StoreError> {
-        jobs::count_jobs(&self.readers).await
+        self.readers.read(jobs::count_jobs).await
     }
 
     async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError> {
-        backlog::read(&self.readers, now).await
+        self.readers
+            .read(move |connection| backlog::read(connection, now))
+            .await
     }
 
     async fn statistics(&self, since: Timestamp) -> Result<Statistics, StoreError> {
-        stats::statistics(&self.readers, since).await
+        self.readers
+            .read(move |connection| stats::statistics(connection, since))
+            .await
     }
 
     async fn heartbeats(&self) -> Result<Vec<Pulse>, StoreError> {
-        heartbeats::list(&self.readers).await
+        self.readers.read(heartbeats::list).await
     }
 
     async fn watch_heartbeats(&self, begin: Vec<String>, end: Vec<String>, now: Timestamp) -> Result<(), StoreError> {
@@ -326,7 +354,10 @@ impl Store for SqliteStore {
 #[async_trait]
 impl Outbox for SqliteStore {
     async fn next_message(&self, notifier: &str) -> Result<Option<Message>, StoreError> {
-        outbox::next(&self.readers, notifier).await
+        let notifier = notifier.to_owned();
+        self.readers
+            .read(move |connection| outbox::next(connection, &notifier))
+            .await
     }
 
     async fn tried(&self, message: &Message, sending: Sending, now: Timestamp) -> Result<(), StoreError> {
@@ -335,7 +366,7 @@ impl Outbox for SqliteStore {
     }
 
     async fn awaited_notifiers(&self) -> Result<Vec<String>, StoreError> {
-        outbox::awaited(&self.readers).await
+        self.readers.read(outbox::awaited).await
     }
 
     async fn drop_messages(&self, notifier: &str, why: &str, now: Timestamp) -> Result<Vec<String>, StoreError> {
@@ -359,7 +390,7 @@ impl Upkeep for SqliteStore {
     }
 
     async fn room(&self) -> Result<Room, StoreError> {
-        upkeep::room(&self.readers).await
+        self.readers.read(upkeep::room).await
     }
 }
 

@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 
 use assert_cmd::Command;
+use rusqlite::Connection;
 use rustix::process::Signal;
-use sqlx::{Connection, SqliteConnection};
 
 use crate::support::alerts::firing;
 use crate::support::folder::Folder;
@@ -35,9 +35,8 @@ fn failed(folder: &Folder, arguments: &[&str]) -> String {
 }
 
 /// As if all that is in the database had happened a year earlier. No gateway may be running.
-async fn a_year_ago(folder: &Folder) {
-    let url = format!("sqlite://{}", folder.path("var/healgate.db").display());
-    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+fn a_year_ago(folder: &Folder) {
+    let connection = Connection::open(folder.path("var/healgate.db")).unwrap();
     let back = "- 365 * 86400000000";
     let statements = format!(
         "UPDATE jobs SET created_at = created_at {back}, finished_at = finished_at {back};
@@ -46,11 +45,7 @@ async fn a_year_ago(folder: &Folder) {
          UPDATE notifications SET received_at = received_at {back};
          UPDATE episodes SET opened_at = opened_at {back}, closed_at = opened_at {back}"
     );
-    sqlx::raw_sql(sqlx::AssertSqlSafe(statements))
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    connection.close().await.unwrap();
+    connection.execute_batch(&statements).unwrap();
 }
 
 #[tokio::test]
@@ -80,7 +75,7 @@ async fn a_gateway_is_backed_up_checked_and_counted_while_it_runs_and_pruned_aft
     gateway.signal(Signal::TERM);
     gateway.ended().await;
 
-    a_year_ago(&folder).await;
+    a_year_ago(&folder);
     let counted = done(&folder, &["prune", "--dry-run"]);
     let all = "1 logs, 1 decisions, 1 notifications, 1 jobs, 1 episodes, 0 messages, 0 heartbeats";
     assert!(counted.contains(all), "{counted}");
@@ -106,7 +101,7 @@ async fn a_log_that_was_pruned_is_told_to_those_who_ask_for_it() {
     gateway.until_finished(&job).await;
     gateway.signal(Signal::TERM);
     gateway.ended().await;
-    a_year_ago(&folder).await;
+    a_year_ago(&folder);
     folder.settings("retention: { jobs: 1000d, logs: 30d }\n");
     done(&folder, &["prune"]);
     let gateway = Gateway::start(&folder).await;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use rusqlite::Connection;
 use rustix::process::Signal;
-use sqlx::Connection;
 use tokio::net::UnixDatagram;
 use tokio::time::timeout;
 
@@ -101,10 +101,9 @@ async fn the_watchdog_is_fed_only_while_the_database_answers() {
         })
         .await;
     }
-    let url = format!("sqlite://{}", folder.path("var/healgate.db").display());
-    let mut other = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let other = Connection::open(folder.path("var/healgate.db")).unwrap();
     // Every write of the gateway waits for this one.
-    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     until("the gateway knows", || async {
         gateway.logged().contains("the database does not answer").then_some(())
     })
@@ -112,6 +111,6 @@ async fn the_watchdog_is_fed_only_while_the_database_answers() {
     while ear.next_within(Duration::ZERO).await.is_some() {}
     let ping = ear.next_within(limit * 2).await;
     assert_eq!(ping, None, "systemd was told that all is well");
-    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(ear.next_within(LIMIT).await.as_deref(), Some("WATCHDOG=1"));
 }

@@ -1,8 +1,8 @@
 //! SIGTERM: what is still accepted, what is waited for, and what goes on.
 
 use reqwest::Method;
+use rusqlite::Connection;
 use rustix::process::Signal;
-use sqlx::Connection;
 
 use crate::support::alerts::firing;
 use crate::support::folder::{FIX, Folder};
@@ -126,11 +126,9 @@ async fn a_gateway_that_leaves_its_runs_stores_what_they_have_said_so_far() {
     .await;
     gateway.signal(Signal::TERM);
     assert!(gateway.ended().await.success());
-    let url = format!("sqlite://{}", folder.path("var/healgate.db").display());
-    let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
-    let stored: i64 = sqlx::query_scalar("SELECT log_bytes FROM attempts")
-        .fetch_one(&mut database)
-        .await
+    let database = Connection::open(folder.path("var/healgate.db")).unwrap();
+    let stored: i64 = database
+        .query_one("SELECT log_bytes FROM attempts", [], |row| row.get(0))
         .unwrap();
     assert_eq!(stored, 8);
     assert!(

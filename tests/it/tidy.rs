@@ -65,7 +65,7 @@ fn offenders(folder: &str, words: &[&str], allowed: &[&str]) -> Vec<String> {
 fn sql_lives_in_the_stores_adapters_alone() {
     let found = offenders(
         "src",
-        &["sqlx", "SELECT ", "INSERT INTO", "DELETE FROM"],
+        &["rusqlite", "SELECT ", "INSERT INTO", "DELETE FROM"],
         &["src/store/"],
     );
     assert!(found.is_empty(), "{found:#?}");
@@ -82,7 +82,7 @@ fn the_domain_is_pure() {
     let words = [
         "tokio",
         "actix",
-        "sqlx",
+        "rusqlite",
         "std::fs",
         "std::net::Tcp",
         "std::process",

@@ -4,11 +4,10 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use serde::Serialize;
+use rusqlite::params;
 
 use crate::domain::alert::AlertStatus;
-use crate::domain::decision::{Decision, WouldRun};
+use crate::domain::decision::Decision;
 use crate::domain::ids::{EpisodeId, Fingerprint, JobId, NotificationId};
 use crate::domain::policy::{Delivery, EpisodeChange, Verdict, decide, decide_again};
 use crate::domain::timestamp::Timestamp;
@@ -19,14 +18,10 @@ use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::sqlite::{alarms, breakers, episodes, heartbeats, held, ledger};
 use crate::store::{HeldBack, Received, StoreError};
 
-const INSERT_NOTIFICATIONS: &str = "
-    -- insert_notifications
-    WITH given AS MATERIALIZED (SELECT key, value AS item FROM json_each(?1))
+const INSERT_NOTIFICATION: &str = "
+    -- insert_notification
     INSERT INTO notifications (id, received_at, sender, posted_by, receiver, group_key, alerts, truncated_alerts, body)
-    SELECT item ->> 'id', item ->> 'received_at', item ->> 'sender', item ->> 'posted_by', item ->> 'receiver',
-           item ->> 'group_key', item ->> 'alerts', item ->> 'truncated_alerts', unhex(item ->> 'body')
-    FROM   given
-    ORDER  BY key";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 const CONFIRM_ENDS: &str = "
     -- confirm_ends
@@ -40,14 +35,10 @@ const SUPERSEDE_JOBS: &str = "
     -- supersede_jobs
     UPDATE jobs SET superseded = 1 WHERE id IN (SELECT value FROM json_each(?1))";
 
-const INSERT_DECISIONS: &str = "
-    -- insert_decisions
-    WITH given AS MATERIALIZED (SELECT key, value AS item FROM json_each(?1))
+const INSERT_DECISION: &str = "
+    -- insert_decision
     INSERT INTO decisions (notification, at, episode, fingerprint, alertname, route, decision, reason, job, would_run)
-    SELECT item ->> 'notification', item ->> 'at', item ->> 'episode', item ->> 'fingerprint',
-           item ->> 'alertname', item ->> 'route', item ->> 'decision', item ->> 'reason', item ->> 'job', item ->> 'would_run'
-    FROM   given
-    ORDER  BY key";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 /// How hard bodies are compressed: they are repetitive, and this level keeps up with any sender.
 const BODY_COMPRESSION: i32 = 1;
@@ -86,70 +77,70 @@ impl Post {
 /// The command: notifications in the order in which they came, whose rules for all routes are the same.
 pub(super) struct Accept(pub(super) Vec<Arc<Post>>);
 
-#[async_trait]
 impl Write for Accept {
     /// The decisions about each of them.
     type Output = Vec<Vec<Decision>>;
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<Self::Output, StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<Self::Output, StoreError> {
         let Self(posts) = self;
         let deliveries: Vec<&Delivery> = posts.iter().map(|post| &post.delivery).collect();
         let Some(now) = deliveries.iter().map(|delivery| delivery.received_at).max() else {
             return Ok(Vec::new());
         };
         // What is over by now must neither count nor be healed.
-        settle_due(scope, now).await?;
-        insert_notifications(scope, &posts).await?;
-        for delivery in &deliveries {
-            heartbeats::hear(scope, delivery).await?;
+        settle_due(scope, now)?;
+        for post in &posts {
+            insert_notification(scope, post)?;
         }
-        let mut ledger = ledger::read(scope.connection, &deliveries).await?;
+        for delivery in &deliveries {
+            heartbeats::hear(scope, delivery)?;
+        }
+        let mut ledger = ledger::read(scope.connection, &deliveries)?;
         let decide = |delivery: &&Delivery| decide(delivery, &mut ledger);
         let verdicts: Vec<Verdict> = deliveries.iter().map(decide).collect();
         let about: Vec<(&Delivery, &Verdict)> = deliveries.into_iter().zip(&verdicts).collect();
-        episodes::change(scope, &about).await?;
-        carry_out(scope, &about).await?;
-        confirm_ends(scope, &about).await?;
+        episodes::change(scope, &about)?;
+        carry_out(scope, &about)?;
+        confirm_ends(scope, &about)?;
         // After the jobs: one notification may report that an alert began and that it ended.
-        resolve_jobs(scope, &closed(&about), now).await?;
-        insert_decisions(scope, &about, true).await?;
+        resolve_jobs(scope, &closed(&about), now)?;
+        for (delivery, verdict) in &about {
+            insert_decisions(scope, delivery, &verdict.decisions, Some(delivery.id))?;
+        }
         Ok(verdicts.into_iter().map(|verdict| verdict.decisions).collect())
     }
 }
 
 /// Alertmanager has said itself that these alerts are over: nobody needs to look at them any more.
-async fn confirm_ends(scope: &mut Scope<'_>, verdicts: &[(&Delivery, &Verdict)]) -> Result<(), StoreError> {
+fn confirm_ends(scope: &mut Scope<'_>, verdicts: &[(&Delivery, &Verdict)]) -> Result<(), StoreError> {
     let intakes = verdicts.iter().flat_map(|(delivery, _)| &delivery.intakes);
     let resolved = intakes.filter(|intake| intake.alert.status == AlertStatus::Resolved);
     let resolved: Vec<&Fingerprint> = resolved.map(|intake| &intake.alert.fingerprint).collect();
     if resolved.is_empty() {
         return Ok(());
     }
-    let statement = sqlx::query(CONFIRM_ENDS).bind(to_json(&resolved)?);
-    scope.execute(statement).await.map(drop)
+    scope.execute(CONFIRM_ENDS, params![to_json(&resolved)?]).map(drop)
 }
 
 /// Makes the jobs of verdicts, and keeps what they hold back.
-async fn carry_out(scope: &mut Scope<'_>, verdicts: &[(&Delivery, &Verdict)]) -> Result<(), StoreError> {
+fn carry_out(scope: &mut Scope<'_>, verdicts: &[(&Delivery, &Verdict)]) -> Result<(), StoreError> {
     let superseded: Vec<JobId> = verdicts
         .iter()
         .flat_map(|(_, verdict)| &verdict.superseded)
         .copied()
         .collect();
     if !superseded.is_empty() {
-        scope
-            .execute(sqlx::query(SUPERSEDE_JOBS).bind(ids(&superseded)?))
-            .await?;
+        scope.execute(SUPERSEDE_JOBS, params![ids(&superseded)?])?;
     }
     let jobs: Vec<_> = verdicts.iter().flat_map(|(_, verdict)| &verdict.jobs).collect();
-    insert_jobs(scope, &jobs).await?;
+    insert_jobs(scope, &jobs)?;
     for (delivery, verdict) in verdicts {
         let now = delivery.received_at;
-        held::free(scope, &verdict.freed).await?;
-        alarms::raise(scope, &verdict.held, &delivery.fleet, now).await?;
-        held::hold(scope, (now, &delivery.posted_by, &delivery.group), &verdict.held).await?;
+        held::free(scope, &verdict.freed)?;
+        alarms::raise(scope, &verdict.held, &delivery.fleet, now)?;
+        held::hold(scope, (now, &delivery.posted_by, &delivery.group), &verdict.held)?;
         // After the jobs: one that has to wait for its target tries nothing, and others are asked.
-        breakers::begin_trials(scope, &verdict.trials, now).await?;
+        breakers::begin_trials(scope, &verdict.trials, now)?;
     }
     Ok(())
 }
@@ -157,68 +148,65 @@ async fn carry_out(scope: &mut Scope<'_>, verdicts: &[(&Delivery, &Verdict)]) ->
 /// Decides once more about what was held back.
 pub(super) struct DecideAgain(pub(super) Vec<(HeldBack, Delivery)>);
 
-#[async_trait]
 impl Write for DecideAgain {
     type Output = Vec<Decision>;
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<Vec<Decision>, StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<Vec<Decision>, StoreError> {
         let mut decisions = Vec::new();
         for (held_back, delivery) in &self.0 {
             let now = delivery.received_at;
-            settle_due(scope, now).await?;
-            let mut ledger = ledger::read(scope.connection, &[delivery]).await?;
+            settle_due(scope, now)?;
+            let mut ledger = ledger::read(scope.connection, &[delivery])?;
             let verdict = decide_again(delivery, &mut ledger);
-            carry_out(scope, &[(delivery, &verdict)]).await?;
-            held::free_due(scope, held_back, now).await?;
+            carry_out(scope, &[(delivery, &verdict)])?;
+            held::free_due(scope, held_back, now)?;
             // They are of the gateway's own accord.
-            insert_decisions(scope, &[(delivery, &verdict)], false).await?;
+            insert_decisions(scope, delivery, &verdict.decisions, None)?;
             decisions.extend(verdict.decisions);
         }
         Ok(decisions)
     }
 }
 
-async fn insert_notifications(scope: &mut Scope<'_>, posts: &[Arc<Post>]) -> Result<(), StoreError> {
-    let rows: Vec<NotificationRow<'_>> = posts
-        .iter()
-        .map(|post| NotificationRow {
-            id: post.delivery.id,
-            received_at: post.delivery.received_at.as_micros(),
-            sender: post.received.sender.as_str(),
-            posted_by: &post.delivery.posted_by,
-            receiver: &post.delivery.group.receiver,
-            group_key: &post.delivery.group.group_key,
-            alerts: integer(post.alerts()),
-            truncated_alerts: integer(post.received.truncated_alerts),
-            body: hex::encode(&post.compressed),
-        })
-        .collect();
-    scope.write_rows(INSERT_NOTIFICATIONS, &rows).await
+fn insert_notification(scope: &mut Scope<'_>, post: &Post) -> Result<(), StoreError> {
+    let (delivery, received) = (&post.delivery, &post.received);
+    let row = params![
+        delivery.id.to_string(),
+        delivery.received_at.as_micros(),
+        received.sender.as_str(),
+        delivery.posted_by,
+        delivery.group.receiver,
+        delivery.group.group_key,
+        integer(post.alerts()),
+        integer(received.truncated_alerts),
+        post.compressed,
+    ];
+    scope.execute(INSERT_NOTIFICATION, row).map(drop)
 }
 
-async fn insert_decisions(
+fn insert_decisions(
     scope: &mut Scope<'_>,
-    verdicts: &[(&Delivery, &Verdict)],
-    is_of_notification: bool,
+    delivery: &Delivery,
+    decisions: &[Decision],
+    notification: Option<NotificationId>,
 ) -> Result<(), StoreError> {
-    let decisions = verdicts
-        .iter()
-        .flat_map(|(delivery, verdict)| verdict.decisions.iter().map(move |decision| (delivery, decision)));
-    let rows: Vec<DecisionRow<'_>> = decisions
-        .map(|(delivery, decision)| DecisionRow {
-            notification: is_of_notification.then_some(delivery.id),
-            at: delivery.received_at.as_micros(),
-            episode: decision.episode,
-            fingerprint: &decision.fingerprint,
-            alertname: &decision.alertname,
-            route: decision.route.as_deref(),
-            decision: decision.kind.as_str(),
-            reason: &decision.reason,
-            job: decision.job,
-            would_run: decision.would_run.as_deref(),
-        })
-        .collect();
-    scope.write_rows(INSERT_DECISIONS, &rows).await
+    let notification = notification.map(|id| id.to_string());
+    for decision in decisions {
+        let row = params![
+            notification,
+            delivery.received_at.as_micros(),
+            decision.episode.map(|id| id.to_string()),
+            decision.fingerprint.as_str(),
+            decision.alertname,
+            decision.route,
+            decision.kind.as_str(),
+            decision.reason,
+            decision.job.map(|id| id.to_string()),
+            decision.would_run.as_deref().map(to_json).transpose()?,
+        ];
+        scope.execute(INSERT_DECISION, row)?;
+    }
+    Ok(())
 }
 
 /// The episodes that were closed, and their ends.
@@ -230,34 +218,4 @@ fn closed(verdicts: &[(&Delivery, &Verdict)]) -> Vec<(EpisodeId, Timestamp)> {
             EpisodeChange::Open { .. } | EpisodeChange::Touch { .. } | EpisodeChange::OpenAndClose { .. } => None,
         })
         .collect()
-}
-
-/// What `insert_notifications` takes for each notification.
-#[derive(Serialize)]
-struct NotificationRow<'a> {
-    id: NotificationId,
-    received_at: i64,
-    sender: &'static str,
-    posted_by: &'a str,
-    receiver: &'a str,
-    group_key: &'a str,
-    alerts: i64,
-    truncated_alerts: i64,
-    /// Compressed, in hexadecimal.
-    body: String,
-}
-
-/// What `insert_decisions` takes for each decision.
-#[derive(Serialize)]
-struct DecisionRow<'a> {
-    notification: Option<NotificationId>,
-    at: i64,
-    episode: Option<EpisodeId>,
-    fingerprint: &'a Fingerprint,
-    alertname: &'a str,
-    route: Option<&'a str>,
-    decision: &'static str,
-    reason: &'a str,
-    job: Option<JobId>,
-    would_run: Option<&'a WouldRun>,
 }

@@ -7,7 +7,6 @@ use crate::domain::rules::{Fleet, StormRule};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::sqlite::outbox::announce;
-use crate::store::sqlite::rows::database;
 use crate::store::sqlite::writer::Scope;
 
 const RAGES: &str = "
@@ -20,37 +19,26 @@ const LAST_STORM: &str = "
     SELECT MAX(key) FROM outbox INDEXED BY outbox_once_per_key WHERE key > 'storm ' AND key < 'storm!'";
 
 /// Tells of what is about to be held back.
-pub(super) async fn raise(
-    scope: &mut Scope<'_>,
-    held: &[Held],
-    fleet: &Fleet,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+pub(super) fn raise(scope: &mut Scope<'_>, held: &[Held], fleet: &Fleet, now: Timestamp) -> Result<(), StoreError> {
     let stormy = held.iter().find(|one| one.restraint.kind == DecisionKind::Held);
     if let (Some(first), Some(storm)) = (stormy, fleet.storm) {
-        tell_storm(scope, first, (storm, &fleet.tell_storm), now).await?;
+        tell_storm(scope, first, (storm, &fleet.tell_storm), now)?;
     }
     for one in held.iter().filter(|one| one.restraint.kind == DecisionKind::Flapping) {
-        tell_flapping(scope, one, now).await?;
+        tell_flapping(scope, one, now)?;
     }
     Ok(())
 }
 
 /// When it begins: nothing else is held by the limit then, and none was told of as long as its window is.
-async fn tell_storm(
+fn tell_storm(
     scope: &mut Scope<'_>,
     first: &Held,
     (storm, to): (StormRule, &[String]),
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let rages: bool = sqlx::query_scalar(RAGES)
-        .fetch_one(&mut *scope.connection)
-        .await
-        .map_err(database)?;
-    let last: Option<String> = sqlx::query_scalar(LAST_STORM)
-        .fetch_one(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+    let rages: bool = scope.connection.value(RAGES, [])?;
+    let last: Option<String> = scope.connection.value(LAST_STORM, [])?;
     let last = last.and_then(|key| key.strip_prefix("storm ")?.parse().ok());
     let lately = last.is_some_and(|at| Timestamp::from_micros(at) + storm.within.duration() > now);
     if rages || lately {
@@ -67,11 +55,11 @@ async fn tell_storm(
             first.restraint.reason
         ),
     };
-    announce(scope, &announcement, now).await
+    announce(scope, &announcement, now)
 }
 
 /// An alert is left to people until the route has healed it less often lately; that time makes it the same announcement.
-async fn tell_flapping(scope: &mut Scope<'_>, one: &Held, now: Timestamp) -> Result<(), StoreError> {
+fn tell_flapping(scope: &mut Scope<'_>, one: &Held, now: Timestamp) -> Result<(), StoreError> {
     let (event, until) = (NotifyEvent::Exhausted, one.restraint.until.unwrap_or(now));
     let (alert, route, target) = (&one.alert, &one.route, &one.target);
     let announcement = Announcement {
@@ -85,7 +73,7 @@ async fn tell_flapping(scope: &mut Scope<'_>, one: &Held, now: Timestamp) -> Res
             one.restraint.reason
         ),
     };
-    announce(scope, &announcement, now).await
+    announce(scope, &announcement, now)
 }
 
 /// The notifiers that its route wants told of that.

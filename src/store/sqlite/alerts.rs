@@ -1,6 +1,6 @@
 //! Reads alerts, episodes, notifications and decisions.
 
-use sqlx::sqlite::{SqlitePool, SqliteRow};
+use rusqlite::params;
 
 use crate::domain::alert::Sender;
 use crate::domain::decision::DecisionKind;
@@ -11,11 +11,11 @@ use crate::store::read::{
     AlertStory, AlertSummary, Episode, JobFilter, NotificationDetail, NotificationSummary, Page, PageRequest,
     StoredDecision, StoredEvent,
 };
+use crate::store::sqlite::connection::{Connection, Row};
 use crate::store::sqlite::jobs;
 use crate::store::sqlite::page::{after, cut};
 use crate::store::sqlite::rows::{
-    count, database, fingerprint, get, ids, job_event, json, json_option, parsed, parsed_option, time, time_option,
-    word,
+    count, fingerprint, ids, job_event, json, json_option, parsed, parsed_option, time, time_option, word,
 };
 
 /// How much of an alert's or a notification's story is told at once.
@@ -79,7 +79,7 @@ const FIND_NOTIFICATION: &str = "
 const LARGEST_BODY: usize = 32 << 20;
 
 /// Alerts, the last received first.
-pub(super) async fn list(pool: &SqlitePool, page: &PageRequest) -> Result<Page<AlertSummary>, StoreError> {
+pub(super) fn list(connection: &Connection, page: &PageRequest) -> Result<Page<AlertSummary>, StoreError> {
     let (received, fingerprint) = match page.after.as_deref() {
         None => (i64::MAX, ""),
         Some(after) => after
@@ -87,13 +87,7 @@ pub(super) async fn list(pool: &SqlitePool, page: &PageRequest) -> Result<Page<A
             .and_then(|(received, fingerprint)| Some((received.parse().ok()?, fingerprint)))
             .ok_or_else(|| StoreError::BadCursor(after.to_owned()))?,
     };
-    let rows = sqlx::query(LIST_ALERTS)
-        .bind(received)
-        .bind(fingerprint)
-        .bind(i64::from(page.limit) + 1)
-        .fetch_all(pool)
-        .await
-        .map_err(database)?;
+    let rows = connection.all(LIST_ALERTS, params![received, fingerprint, i64::from(page.limit) + 1])?;
     let mut items = rows.iter().map(summary).collect::<Result<Vec<_>, _>>()?;
     let next = cut(&mut items, page, |alert| {
         format!("{} {}", alert.last_received_at.as_micros(), alert.fingerprint)
@@ -101,14 +95,14 @@ pub(super) async fn list(pool: &SqlitePool, page: &PageRequest) -> Result<Page<A
     Ok(Page { items, next })
 }
 
-fn summary(row: &SqliteRow) -> Result<AlertSummary, StoreError> {
+fn summary(row: &Row) -> Result<AlertSummary, StoreError> {
     Ok(AlertSummary {
         fingerprint: fingerprint(row)?,
-        alertname: get(row, "alertname")?,
+        alertname: row.get("alertname")?,
         labels: json(row, "labels")?,
         annotations: json(row, "annotations")?,
-        generator_url: get(row, "generator_url")?,
-        firing: get(row, "firing")?,
+        generator_url: row.get("generator_url")?,
+        firing: row.get("firing")?,
         starts_at: time(row, "starts_at")?,
         last_received_at: time(row, "last_received_at")?,
         episodes: count(row, "episodes")?,
@@ -117,39 +111,24 @@ fn summary(row: &SqliteRow) -> Result<AlertSummary, StoreError> {
 }
 
 /// The whole story of one alert.
-pub(super) async fn find(pool: &SqlitePool, wanted: &Fingerprint) -> Result<Option<AlertStory>, StoreError> {
-    let row = sqlx::query(FIND_ALERT)
-        .bind(wanted.as_str())
-        .fetch_optional(pool)
-        .await
-        .map_err(database)?;
+pub(super) fn find(connection: &Connection, wanted: &Fingerprint) -> Result<Option<AlertStory>, StoreError> {
+    let row = connection.optional(FIND_ALERT, params![wanted.as_str()])?;
     let Some(row) = row else { return Ok(None) };
-    let episodes = sqlx::query(LIST_EPISODES)
-        .bind(wanted.as_str())
-        .bind(STORY)
-        .fetch_all(pool)
-        .await
-        .map_err(database)?;
-    let decisions = sqlx::query(DECISIONS_OF_ALERT)
-        .bind(wanted.as_str())
-        .bind(STORY)
-        .fetch_all(pool)
-        .await
-        .map_err(database)?;
+    let episodes = connection.all(LIST_EPISODES, params![wanted.as_str(), STORY])?;
+    let decisions = connection.all(DECISIONS_OF_ALERT, params![wanted.as_str(), STORY])?;
     let filter = JobFilter {
         fingerprint: vec![wanted.as_str().to_owned()],
         ..JobFilter::default()
     };
     let jobs = jobs::list(
-        pool,
+        connection,
         &filter,
         &PageRequest {
             limit: STORY,
             after: None,
         },
-    )
-    .await?;
-    let events = events(pool, &jobs.items).await?;
+    )?;
+    let events = events(connection, &jobs.items)?;
     Ok(Some(AlertStory {
         summary: summary(&row)?,
         episodes: episodes.iter().map(episode).collect::<Result<_, _>>()?,
@@ -159,14 +138,9 @@ pub(super) async fn find(pool: &SqlitePool, wanted: &Fingerprint) -> Result<Opti
     }))
 }
 
-async fn events(pool: &SqlitePool, jobs: &[Job]) -> Result<Vec<StoredEvent>, StoreError> {
+fn events(connection: &Connection, jobs: &[Job]) -> Result<Vec<StoredEvent>, StoreError> {
     let wanted: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
-    let rows = sqlx::query(EVENTS_OF_JOBS)
-        .bind(ids(&wanted)?)
-        .bind(STORY)
-        .fetch_all(pool)
-        .await
-        .map_err(database)?;
+    let rows = connection.all(EVENTS_OF_JOBS, params![ids(&wanted)?, STORY])?;
     rows.iter()
         .map(|row| {
             Ok(StoredEvent {
@@ -177,7 +151,7 @@ async fn events(pool: &SqlitePool, jobs: &[Job]) -> Result<Vec<StoredEvent>, Sto
         .collect()
 }
 
-fn episode(row: &SqliteRow) -> Result<Episode, StoreError> {
+fn episode(row: &Row) -> Result<Episode, StoreError> {
     Ok(Episode {
         id: parsed(row, "id")?,
         starts_at: time(row, "starts_at")?,
@@ -186,45 +160,40 @@ fn episode(row: &SqliteRow) -> Result<Episode, StoreError> {
         received: count(row, "received")?,
         ended_at: time_option(row, "ended_at")?,
         closed_at: time_option(row, "closed_at")?,
-        missed: get(row, "missed")?,
+        missed: row.get("missed")?,
     })
 }
 
-fn decision(row: &SqliteRow) -> Result<StoredDecision, StoreError> {
+fn decision(row: &Row) -> Result<StoredDecision, StoreError> {
     Ok(StoredDecision {
         at: time(row, "at")?,
         notification: parsed_option(row, "notification")?,
         episode: parsed_option(row, "episode")?,
         fingerprint: fingerprint(row)?,
-        alertname: get(row, "alertname")?,
-        route: get(row, "route")?,
+        alertname: row.get("alertname")?,
+        route: row.get("route")?,
         kind: word(row, "decision", DecisionKind::parse)?,
-        reason: get(row, "reason")?,
+        reason: row.get("reason")?,
         job: parsed_option(row, "job")?,
         would_run: json_option(row, "would_run")?,
     })
 }
 
 /// Notifications, newest first.
-pub(super) async fn list_notifications(
-    pool: &SqlitePool,
+pub(super) fn list_notifications(
+    connection: &Connection,
     page: &PageRequest,
 ) -> Result<Page<NotificationSummary>, StoreError> {
     let after: Option<NotificationId> = after(page)?;
     // Every id sorts before this one.
     let before = after.map_or_else(|| "g".to_owned(), |after| after.to_string());
-    let rows = sqlx::query(LIST_NOTIFICATIONS)
-        .bind(before)
-        .bind(i64::from(page.limit) + 1)
-        .fetch_all(pool)
-        .await
-        .map_err(database)?;
+    let rows = connection.all(LIST_NOTIFICATIONS, params![before, i64::from(page.limit) + 1])?;
     let mut items = rows.iter().map(notification).collect::<Result<Vec<_>, _>>()?;
     let next = cut(&mut items, page, |notification| notification.id.to_string());
     Ok(Page { items, next })
 }
 
-fn notification(row: &SqliteRow) -> Result<NotificationSummary, StoreError> {
+fn notification(row: &Row) -> Result<NotificationSummary, StoreError> {
     let sender = |text: &str| {
         [Sender::Alertmanager, Sender::Grafana]
             .into_iter()
@@ -234,31 +203,23 @@ fn notification(row: &SqliteRow) -> Result<NotificationSummary, StoreError> {
         id: parsed(row, "id")?,
         received_at: time(row, "received_at")?,
         sender: word(row, "sender", sender)?,
-        posted_by: get(row, "posted_by")?,
-        receiver: get(row, "receiver")?,
-        group_key: get(row, "group_key")?,
+        posted_by: row.get("posted_by")?,
+        receiver: row.get("receiver")?,
+        group_key: row.get("group_key")?,
         alerts: count(row, "alerts")?,
         truncated_alerts: count(row, "truncated_alerts")?,
     })
 }
 
 /// One notification with its body and decisions.
-pub(super) async fn find_notification(
-    pool: &SqlitePool,
+pub(super) fn find_notification(
+    connection: &Connection,
     id: NotificationId,
 ) -> Result<Option<NotificationDetail>, StoreError> {
-    let row = sqlx::query(FIND_NOTIFICATION)
-        .bind(id.to_string())
-        .fetch_optional(pool)
-        .await
-        .map_err(database)?;
+    let row = connection.optional(FIND_NOTIFICATION, params![id.to_string()])?;
     let Some(row) = row else { return Ok(None) };
-    let decisions = sqlx::query(DECISIONS_OF_NOTIFICATION)
-        .bind(id.to_string())
-        .fetch_all(pool)
-        .await
-        .map_err(database)?;
-    let compressed: Vec<u8> = get(&row, "body")?;
+    let decisions = connection.all(DECISIONS_OF_NOTIFICATION, params![id.to_string()])?;
+    let compressed: Vec<u8> = row.get("body")?;
     let body = zstd::bulk::decompress(&compressed, LARGEST_BODY)
         .map_err(|error| StoreError::Database(format!("failed to read a notification: {error}")))?;
     Ok(Some(NotificationDetail {

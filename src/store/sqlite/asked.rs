@@ -1,8 +1,8 @@
 //! What was found out by asking Alertmanager and Prometheus, and what it means for jobs. Asks nobody.
 
-use async_trait::async_trait;
 use serde_json::{Value, json};
-use sqlx::sqlite::SqlitePool;
+
+use rusqlite::params;
 
 use crate::domain::attempt::AttemptKey;
 use crate::domain::checks::Checks;
@@ -10,10 +10,11 @@ use crate::domain::ids::{EpisodeId, JobId};
 use crate::domain::job::{JobEvent, JobStatus, Reason};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::Verification;
+use crate::store::sqlite::connection::Connection;
 use crate::store::sqlite::give_back::give_back;
 use crate::store::sqlite::insert::record;
 use crate::store::sqlite::resolve::{conclude, note_all, resolve_jobs, settle_due};
-use crate::store::sqlite::rows::{database, json as column, json_option, parsed, parsed_option, time, to_json};
+use crate::store::sqlite::rows::{json as column, json_option, parsed, parsed_option, time, to_json};
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{Ended, StoreError, Withdrawal};
 
@@ -61,28 +62,23 @@ pub(super) struct Withdraw {
     pub(super) now: Timestamp,
 }
 
-#[async_trait]
 impl Write for Withdraw {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         let Self { key, withdrawal, now } = self;
         let Withdrawal { reason, message } = withdrawal;
-        give_back(scope, key, ("checked", &message), now).await?;
+        give_back(scope, key, ("checked", &message), now)?;
         let status = match reason {
             Reason::PreconditionFailed => JobStatus::Failed,
             _ => JobStatus::Canceled,
         };
-        let rows = sqlx::query(END_WITHDRAWN)
-            .bind(key.job.to_string())
-            .bind(status.as_str())
-            .bind(reason.as_str())
-            .bind(now.as_micros())
-            .fetch_all(&mut *scope.connection)
-            .await
-            .map_err(database)?;
+        let rows = scope.connection.all(
+            END_WITHDRAWN,
+            params![key.job.to_string(), status.as_str(), reason.as_str(), now.as_micros()],
+        )?;
         let end = format!("{} ({})", status.as_str(), reason.as_str());
-        conclude(scope, &rows, now, &end).await.map(drop)
+        conclude(scope, &rows, now, &end).map(drop)
     }
 }
 
@@ -92,44 +88,36 @@ pub(super) struct EndEpisodes {
     pub(super) now: Timestamp,
 }
 
-#[async_trait]
 impl Write for EndEpisodes {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         // A verification whose time is over is not saved by what is learned later.
-        settle_due(scope, self.now).await?;
-        let closed = self.close(scope).await?;
+        settle_due(scope, self.now)?;
+        let closed = self.close(scope)?;
         let episodes: Vec<EpisodeId> = closed.iter().map(|(episode, _)| *episode).collect();
-        let jobs = unfinished(scope, &episodes).await?;
+        let jobs = unfinished(scope, &episodes)?;
         let event = ("resolved", "Alertmanager was asked: the alert has resolved");
-        note_all(scope, &jobs, self.now, event).await?;
-        resolve_jobs(scope, &closed, self.now).await
+        note_all(scope, &jobs, self.now, event)?;
+        resolve_jobs(scope, &closed, self.now)
     }
 }
 
 impl EndEpisodes {
-    async fn close(&self, scope: &mut Scope<'_>) -> Result<Vec<(EpisodeId, Timestamp)>, StoreError> {
+    fn close(&self, scope: &mut Scope<'_>) -> Result<Vec<(EpisodeId, Timestamp)>, StoreError> {
         let row = |ended: &Ended| json!({ "id": ended.episode, "ended_at": ended.at.as_micros() });
         let ended: Vec<Value> = self.ended.iter().map(row).collect();
-        let rows = sqlx::query(END_EPISODES)
-            .bind(to_json(&ended)?)
-            .bind(self.now.as_micros())
-            .fetch_all(&mut *scope.connection)
-            .await
-            .map_err(database)?;
+        let rows = scope
+            .connection
+            .all(END_EPISODES, params![to_json(&ended)?, self.now.as_micros()])?;
         rows.iter()
             .map(|row| Ok((parsed(row, "id")?, time(row, "ended_at")?)))
             .collect()
     }
 }
 
-async fn unfinished(scope: &mut Scope<'_>, episodes: &[EpisodeId]) -> Result<Vec<JobId>, StoreError> {
-    let rows = sqlx::query(UNFINISHED_JOBS)
-        .bind(to_json(episodes)?)
-        .fetch_all(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+fn unfinished(scope: &mut Scope<'_>, episodes: &[EpisodeId]) -> Result<Vec<JobId>, StoreError> {
+    let rows = scope.connection.all(UNFINISHED_JOBS, params![to_json(episodes)?])?;
     rows.iter().map(|row| parsed(row, "id")).collect()
 }
 
@@ -140,19 +128,15 @@ pub(super) struct Heal {
     pub(super) now: Timestamp,
 }
 
-#[async_trait]
 impl Write for Heal {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
-        settle_due(scope, self.now).await?;
-        let rows = sqlx::query(HEAL_BY_QUERY)
-            .bind(self.job.to_string())
-            .bind(self.now.as_micros())
-            .fetch_all(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        conclude(scope, &rows, self.now, &self.message).await.map(drop)
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        settle_due(scope, self.now)?;
+        let rows = scope
+            .connection
+            .all(HEAL_BY_QUERY, params![self.job.to_string(), self.now.as_micros()])?;
+        conclude(scope, &rows, self.now, &self.message).map(drop)
     }
 }
 
@@ -162,22 +146,17 @@ pub(super) struct Note {
     pub(super) event: JobEvent,
 }
 
-#[async_trait]
 impl Write for Note {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
-        record(scope, self.job, &self.event).await
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        record(scope, self.job, &self.event)
     }
 }
 
 /// Jobs whose healing is waited for now.
-pub(super) async fn verifications(pool: &SqlitePool, now: Timestamp) -> Result<Vec<Verification>, StoreError> {
-    let rows = sqlx::query(VERIFICATIONS)
-        .bind(now.as_micros())
-        .fetch_all(pool)
-        .await
-        .map_err(database)?;
+pub(super) fn verifications(connection: &Connection, now: Timestamp) -> Result<Vec<Verification>, StoreError> {
+    let rows = connection.all(VERIFICATIONS, params![now.as_micros()])?;
     let read = rows.iter().map(|row| {
         let checks: Checks = column(row, "checks")?;
         Ok(Verification {

@@ -1,11 +1,12 @@
 //! Says what waits, and since when. Lets nothing go.
 
-use sqlx::sqlite::SqlitePool;
+use rusqlite::params;
 
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::read::{Backlog, PendingMessages};
-use crate::store::sqlite::rows::{count, database, get, time, time_option};
+use crate::store::sqlite::connection::Connection;
+use crate::store::sqlite::rows::{count, time, time_option};
 
 /// While everything is paused nobody looks at single jobs, so they are not marked as blocked.
 const WAITING_JOBS: &str = "
@@ -26,17 +27,13 @@ const PENDING_MESSAGES: &str = "
     GROUP  BY notifier";
 
 /// What waits now.
-pub(super) async fn read(pool: &SqlitePool, now: Timestamp) -> Result<Backlog, StoreError> {
-    let row = sqlx::query(WAITING_JOBS)
-        .bind(now.as_micros())
-        .fetch_one(pool)
-        .await
-        .map_err(database)?;
+pub(super) fn read(connection: &Connection, now: Timestamp) -> Result<Backlog, StoreError> {
+    let row = connection.one(WAITING_JOBS, params![now.as_micros()])?;
     let ready = time_option(&row, "ready")?;
     let in_line = time_option(&row, "in_line")?;
     let blocked = time_option(&row, "blocked")?;
-    let messages = pending_messages(pool).await?;
-    if get(&row, "all_is_paused")? {
+    let messages = pending_messages(connection)?;
+    if row.get("all_is_paused")? {
         return Ok(Backlog {
             for_release: [ready, in_line, blocked].into_iter().flatten().min(),
             messages,
@@ -51,12 +48,12 @@ pub(super) async fn read(pool: &SqlitePool, now: Timestamp) -> Result<Backlog, S
     })
 }
 
-async fn pending_messages(pool: &SqlitePool) -> Result<Vec<PendingMessages>, StoreError> {
-    let rows = sqlx::query(PENDING_MESSAGES).fetch_all(pool).await.map_err(database)?;
+fn pending_messages(connection: &Connection) -> Result<Vec<PendingMessages>, StoreError> {
+    let rows = connection.all(PENDING_MESSAGES, [])?;
     rows.iter()
         .map(|row| {
             Ok(PendingMessages {
-                notifier: get(row, "notifier")?,
+                notifier: row.get("notifier")?,
                 count: count(row, "number")?,
                 oldest: time(row, "oldest")?,
             })

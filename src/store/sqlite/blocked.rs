@@ -1,14 +1,15 @@
 //! Queued jobs that something keeps from starting: they hold no target, and claims pass them over until its end. And those
 //! that expired like that, whose alerts are decided again.
 
-use sqlx::sqlite::SqliteRow;
+use rusqlite::params;
 
 use crate::domain::ids::{JobId, Target};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::sqlite::breakers;
+use crate::store::sqlite::connection::Row;
 use crate::store::sqlite::insert::{note, promote};
-use crate::store::sqlite::rows::{database, get, ids, integer, target};
+use crate::store::sqlite::rows::{ids, integer, target};
 use crate::store::sqlite::writer::Scope;
 
 /// How many jobs change from ready to blocked, or back, in one transaction: others want to write, too.
@@ -79,18 +80,13 @@ const KEEP_EXPIRED: &str = "
     ON CONFLICT DO NOTHING";
 
 /// Takes a job out of the line until its cause ends; the next one for its target comes forward.
-pub(super) async fn block(scope: &mut Scope<'_>, job: JobId, cause: &str, now: Timestamp) -> Result<(), StoreError> {
-    let row = sqlx::query(BLOCK)
-        .bind(job.to_string())
-        .bind(cause)
-        .fetch_one(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+pub(super) fn block(scope: &mut Scope<'_>, job: JobId, cause: &str, now: Timestamp) -> Result<(), StoreError> {
+    let row = scope.connection.one(BLOCK, params![job.to_string(), cause])?;
     let message = format!("does not start yet: {}", sentence(cause));
-    note(scope, &job.to_string(), now, ("blocked", "healgate"), &message).await?;
+    note(scope, &job.to_string(), now, ("blocked", "healgate"), &message)?;
     scope.touch(job);
-    breakers::drop_trials(scope, job, now).await?;
-    promote(scope, &[&target(&row)?]).await
+    breakers::drop_trials(scope, job, now)?;
+    promote(scope, &[&target(&row)?])
 }
 
 fn sentence(cause: &str) -> String {
@@ -103,18 +99,15 @@ fn sentence(cause: &str) -> String {
 }
 
 /// Lets go of what is not blocked any more, the oldest first.
-pub(super) async fn unblock(scope: &mut Scope<'_>, now: Timestamp) -> Result<(), StoreError> {
-    let causes = sqlx::query(CAUSES)
-        .bind(now.as_micros())
-        .bind(integer(AT_ONCE))
-        .fetch_all(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+pub(super) fn unblock(scope: &mut Scope<'_>, now: Timestamp) -> Result<(), StoreError> {
+    let causes = scope
+        .connection
+        .all(CAUSES, params![now.as_micros(), integer(AT_ONCE)])?;
     for row in &causes {
-        let (cause, may_go): (String, i64) = (get(row, "cause")?, get(row, "may_go")?);
+        let (cause, may_go): (String, i64) = (row.get("cause")?, row.get("may_go")?);
         if may_go > 0 {
-            let freed = unblock_some(scope, &cause, may_go).await?;
-            promote(scope, &freed.iter().collect::<Vec<_>>()).await?;
+            let freed = unblock_some(scope, &cause, may_go)?;
+            promote(scope, &freed.iter().collect::<Vec<_>>())?;
             if freed.len() == AT_ONCE {
                 scope.moved();
             }
@@ -123,24 +116,17 @@ pub(super) async fn unblock(scope: &mut Scope<'_>, now: Timestamp) -> Result<(),
     Ok(())
 }
 
-async fn unblock_some(scope: &mut Scope<'_>, cause: &str, most: i64) -> Result<Vec<Target>, StoreError> {
-    let rows: Vec<SqliteRow> = sqlx::query(UNBLOCK)
-        .bind(cause)
-        .bind(most)
-        .fetch_all(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+fn unblock_some(scope: &mut Scope<'_>, cause: &str, most: i64) -> Result<Vec<Target>, StoreError> {
+    let rows: Vec<Row> = scope.connection.all(UNBLOCK, params![cause, most])?;
     rows.iter().map(target).collect()
 }
 
 /// Of the jobs that have just expired, those that a pause or a breaker kept from starting: their alerts are not forgotten.
-pub(super) async fn keep_expired(scope: &mut Scope<'_>, expired: &[JobId], now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn keep_expired(scope: &mut Scope<'_>, expired: &[JobId], now: Timestamp) -> Result<(), StoreError> {
     if expired.is_empty() {
         return Ok(());
     }
-    let kept = scope
-        .execute(sqlx::query(KEEP_EXPIRED).bind(ids(expired)?).bind(now.as_micros()))
-        .await?;
+    let kept = scope.execute(KEEP_EXPIRED, params![ids(expired)?, now.as_micros()])?;
     if kept > 0 {
         scope.held_back();
     }

@@ -8,7 +8,6 @@ use crate::domain::pause::{Breaker, Pause, Scope};
 use crate::domain::policy::Delivery;
 use crate::domain::timestamp::Timestamp;
 use crate::store::read::{Page, PageRequest};
-use crate::store::sqlite::rows::database;
 use crate::store::sqlite::{SqliteStore, accept, breakers, held, ladder, pauses, restraints};
 use crate::store::{Brakes, By, HeldBack, StoreError};
 
@@ -23,17 +22,17 @@ impl Brakes for SqliteStore {
     }
 
     async fn due_held(&self, now: Timestamp, most: usize) -> Result<Vec<HeldBack>, StoreError> {
-        let mut connection = self.readers.acquire().await.map_err(database)?;
-        held::due(&mut connection, now, most).await
+        self.readers
+            .read(move |connection| held::due(connection, now, most))
+            .await
     }
 
     async fn next_held(&self) -> Result<Option<Timestamp>, StoreError> {
-        let mut connection = self.readers.acquire().await.map_err(database)?;
-        held::next(&mut connection).await
+        self.readers.read(held::next).await
     }
 
     async fn list_held(&self, page: PageRequest) -> Result<Page<HeldBack>, StoreError> {
-        held::list(&self.readers, &page).await
+        self.readers.read(move |connection| held::list(connection, &page)).await
     }
 
     async fn release_held(&self, route: Option<String>, now: Timestamp) -> Result<u64, StoreError> {
@@ -53,13 +52,11 @@ impl Brakes for SqliteStore {
     }
 
     async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
-        let mut connection = self.readers.acquire().await.map_err(database)?;
-        restraints::pauses(&mut connection).await
+        self.readers.read(restraints::pauses).await
     }
 
     async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
-        let mut connection = self.readers.acquire().await.map_err(database)?;
-        restraints::open_breakers(&mut connection).await
+        self.readers.read(restraints::open_breakers).await
     }
 
     async fn open_breaker(&self, scope: Scope, by: By) -> Result<(), StoreError> {

@@ -1,7 +1,6 @@
 //! Circuit breakers: opened by failures and by people, tried by one job, closed by its success and by people.
 
-use async_trait::async_trait;
-use sqlx::sqlite::SqliteRow;
+use rusqlite::params;
 
 use crate::domain::decision::DecisionKind;
 use crate::domain::ids::JobId;
@@ -11,10 +10,11 @@ use crate::domain::pause::Scope as Breakable;
 use crate::domain::rules::BreakerRule;
 use crate::domain::span::Span;
 use crate::domain::timestamp::Timestamp;
+use crate::store::sqlite::connection::Row;
 use crate::store::sqlite::held;
 use crate::store::sqlite::outbox::announce;
 use crate::store::sqlite::rows::{
-    count, database, get, ids, integer, json_option, parsed, span_option, time_option, word, word_option,
+    count, ids, integer, json_option, parsed, span_option, time_option, word, word_option,
 };
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{By, StoreError};
@@ -80,23 +80,19 @@ const FORGET_TRIAL: &str = "
     UPDATE breakers SET trial = NULL WHERE scope = ?1";
 
 /// What ended jobs mean for breakers. Jobs that a person made mean nothing.
-pub(super) async fn book(scope: &mut Scope<'_>, jobs: &[JobId], now: Timestamp) -> Result<(), StoreError> {
-    let rows = sqlx::query(ENDED_JOBS)
-        .bind(ids(jobs)?)
-        .fetch_all(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+pub(super) fn book(scope: &mut Scope<'_>, jobs: &[JobId], now: Timestamp) -> Result<(), StoreError> {
+    let rows = scope.connection.all(ENDED_JOBS, params![ids(jobs)?])?;
     for row in &rows {
         let status = word(row, "status", JobStatus::parse)?;
         // What was not allowed to run says nothing about what would have come of it.
         let refused = word_option(row, "reason", Reason::parse)? == Some(Reason::PreconditionFailed);
         match status {
             JobStatus::Failed if !refused => {
-                conclude_trials(scope, row, Trial::Failed, now).await?;
-                count_failure(scope, row, now).await?;
+                conclude_trials(scope, row, Trial::Failed, now)?;
+                count_failure(scope, row, now)?;
             }
-            JobStatus::Succeeded => conclude_trials(scope, row, Trial::Succeeded, now).await?,
-            JobStatus::Failed | JobStatus::Canceled => conclude_trials(scope, row, Trial::CameToNothing, now).await?,
+            JobStatus::Succeeded => conclude_trials(scope, row, Trial::Succeeded, now)?,
+            JobStatus::Failed | JobStatus::Canceled => conclude_trials(scope, row, Trial::CameToNothing, now)?,
             JobStatus::AwaitingApproval | JobStatus::Queued | JobStatus::Running | JobStatus::Verifying => {}
         }
     }
@@ -111,32 +107,23 @@ enum Trial {
     CameToNothing,
 }
 
-async fn conclude_trials(
-    scope: &mut Scope<'_>,
-    row: &SqliteRow,
-    trial: Trial,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let job: String = get(row, "id")?;
-    let tried = sqlx::query(TRIED_BY)
-        .bind(&job)
-        .fetch_all(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+fn conclude_trials(scope: &mut Scope<'_>, row: &Row, trial: Trial, now: Timestamp) -> Result<(), StoreError> {
+    let job: String = row.get("id")?;
+    let tried = scope.connection.all(TRIED_BY, params![&job])?;
     for breaker in &tried {
         let of: Breakable = parsed(breaker, "scope")?;
         match trial {
             Trial::Succeeded => {
-                close(scope, &of, now).await?;
+                close(scope, &of, now)?;
             }
             Trial::Failed => {
                 let reason = format!("the job {job} tried, and failed");
-                open(scope, &of, &reason, now, span_option(breaker, "pause")?).await?;
-                tell_opened(scope, row, (&of, &reason), now).await?;
+                open(scope, &of, &reason, now, span_option(breaker, "pause")?)?;
+                tell_opened(scope, row, (&of, &reason), now)?;
             }
             Trial::CameToNothing => {
-                scope.execute(sqlx::query(FORGET_TRIAL).bind(of.to_string())).await?;
-                held::wake(scope, DecisionKind::Tripped, now).await?;
+                scope.execute(FORGET_TRIAL, params![of.to_string()])?;
+                held::wake(scope, DecisionKind::Tripped, now)?;
                 scope.moved();
             }
         }
@@ -145,50 +132,46 @@ async fn conclude_trials(
 }
 
 /// The rule that the job was made under.
-fn rule_of(row: &SqliteRow, of: &Breakable) -> Result<Option<BreakerRule>, StoreError> {
+fn rule_of(row: &Row, of: &Breakable) -> Result<Option<BreakerRule>, StoreError> {
     match of {
         Breakable::All => json_option(row, "fleet_breaker"),
         Breakable::Route(_) | Breakable::Target(_) => json_option(row, "breaker"),
     }
 }
 
-async fn count_failure(scope: &mut Scope<'_>, row: &SqliteRow, now: Timestamp) -> Result<(), StoreError> {
+fn count_failure(scope: &mut Scope<'_>, row: &Row, now: Timestamp) -> Result<(), StoreError> {
     let trigger = word(row, "trigger_kind", Trigger::parse)?;
-    let route: Option<String> = get(row, "route")?;
-    let episode: Option<String> = get(row, "episode")?;
+    let route: Option<String> = row.get("route")?;
+    let episode: Option<String> = row.get("episode")?;
     // Neither does a clean-up count, which belongs to no episode.
     if matches!(trigger, Trigger::Rerun | Trigger::Manual) || episode.is_none() {
         return Ok(());
     }
     for of in route.map(Breakable::Route).into_iter().chain([Breakable::All]) {
         let Some(rule) = rule_of(row, &of)? else { continue };
-        let known = sqlx::query(IS_OPEN)
-            .bind(of.to_string())
-            .fetch_optional(&mut *scope.connection)
-            .await
-            .map_err(database)?;
+        let known = scope.connection.optional(IS_OPEN, params![of.to_string()])?;
         let (is_open, closed_at) = match &known {
-            Some(row) => (get(row, "is_open")?, time_option(row, "closed_at")?),
+            Some(row) => (row.get("is_open")?, time_option(row, "closed_at")?),
             None => (false, None),
         };
         if is_open {
             continue;
         }
         let since = (now - rule.within.duration()).max(closed_at.unwrap_or(Timestamp::from_micros(0)));
-        let failures = failures(scope, &of, since).await?;
+        let failures = failures(scope, &of, since)?;
         if failures >= rule.failures {
             let reason = format!("{failures} jobs failed within {}", rule.within);
-            open(scope, &of, &reason, now, Some(rule.pause)).await?;
-            tell_opened(scope, row, (&of, &reason), now).await?;
+            open(scope, &of, &reason, now, Some(rule.pause))?;
+            tell_opened(scope, row, (&of, &reason), now)?;
         }
     }
     Ok(())
 }
 
 /// Tells whom the route of the job wants told that did it; of the breaker of all routes, whom any of them wants told.
-async fn tell_opened(
+fn tell_opened(
     scope: &mut Scope<'_>,
-    row: &SqliteRow,
+    row: &Row,
     (of, reason): (&Breakable, &str),
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -208,19 +191,19 @@ async fn tell_opened(
                failed; DELETE /api/v1/breakers?scope=… closes it at once."
             .to_owned(),
     };
-    announce(scope, &announcement, now).await
+    announce(scope, &announcement, now)
 }
 
-async fn failures(scope: &mut Scope<'_>, of: &Breakable, since: Timestamp) -> Result<u32, StoreError> {
-    let query = match of {
-        Breakable::Route(name) => sqlx::query(FAILURES_OF_ROUTE).bind(name).bind(since.as_micros()),
-        Breakable::All | Breakable::Target(_) => sqlx::query(FAILURES).bind(since.as_micros()),
+fn failures(scope: &mut Scope<'_>, of: &Breakable, since: Timestamp) -> Result<u32, StoreError> {
+    let since = since.as_micros();
+    let row = match of {
+        Breakable::Route(name) => scope.connection.one(FAILURES_OF_ROUTE, params![name, since]),
+        Breakable::All | Breakable::Target(_) => scope.connection.one(FAILURES, params![since]),
     };
-    let row = query.fetch_one(&mut *scope.connection).await.map_err(database)?;
-    count(&row, "failures")
+    count(&row?, "failures")
 }
 
-async fn open(
+fn open(
     scope: &mut Scope<'_>,
     of: &Breakable,
     reason: &str,
@@ -229,69 +212,68 @@ async fn open(
 ) -> Result<(), StoreError> {
     tracing::warn!(scope = %of, reason, "a circuit breaker opens");
     let until = pause.map(|pause| now + pause.duration());
-    let statement = sqlx::query(OPEN)
-        .bind(of.to_string())
-        .bind(reason)
-        .bind(now.as_micros())
-        .bind(until.map(Timestamp::as_micros))
-        .bind(pause.map(|pause| integer(pause.duration().as_secs())));
-    scope.execute(statement).await?;
+    scope.execute(
+        OPEN,
+        params![
+            of.to_string(),
+            reason,
+            now.as_micros(),
+            until.map(Timestamp::as_micros),
+            pause.map(|pause| integer(pause.duration().as_secs()))
+        ],
+    )?;
     // What waits for a job that tried must learn the new time.
-    held::wake(scope, DecisionKind::Tripped, now).await?;
+    held::wake(scope, DecisionKind::Tripped, now)?;
     scope.moved();
     Ok(())
 }
 
 /// Whether it was open.
-async fn close(scope: &mut Scope<'_>, of: &Breakable, now: Timestamp) -> Result<bool, StoreError> {
-    let done = sqlx::query(CLOSE)
-        .bind(of.to_string())
-        .bind(now.as_micros())
-        .execute(&mut *scope.connection)
-        .await
-        .map_err(database)?;
-    held::wake(scope, DecisionKind::Tripped, now).await?;
+fn close(scope: &mut Scope<'_>, of: &Breakable, now: Timestamp) -> Result<bool, StoreError> {
+    let done = scope
+        .connection
+        .execute(CLOSE, params![of.to_string(), now.as_micros()])?;
+    held::wake(scope, DecisionKind::Tripped, now)?;
     scope.moved();
-    Ok(done.rows_affected() > 0)
+    Ok(done > 0)
 }
 
 /// These jobs try these half-open breakers: those that may start next.
-pub(super) async fn begin_trials(
+pub(super) fn begin_trials(
     scope: &mut Scope<'_>,
     trials: &[(Breakable, JobId)],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     for (of, job) in trials {
-        let statement = sqlx::query(TRY).bind(of.to_string()).bind(job.to_string());
-        if scope.execute(statement).await? == 0 {
-            held::wake(scope, DecisionKind::Tripped, now).await?;
+        if scope.execute(TRY, params![of.to_string(), job.to_string()])? == 0 {
+            held::wake(scope, DecisionKind::Tripped, now)?;
         }
     }
     Ok(())
 }
 
 /// Something keeps that job from starting: what it was to try is left to others.
-pub(super) async fn drop_trials(scope: &mut Scope<'_>, job: JobId, now: Timestamp) -> Result<(), StoreError> {
-    let statement = sqlx::query(DROP_TRIALS).bind(job.to_string());
-    if scope.execute(statement).await? > 0 {
-        held::wake(scope, DecisionKind::Tripped, now).await?;
+pub(super) fn drop_trials(scope: &mut Scope<'_>, job: JobId, now: Timestamp) -> Result<(), StoreError> {
+    if scope.execute(DROP_TRIALS, params![job.to_string()])? > 0 {
+        held::wake(scope, DecisionKind::Tripped, now)?;
         scope.moved();
     }
     Ok(())
 }
 
 /// A job that waited while its breakers opened is claimed: it tries those that are half-open.
-pub(super) async fn try_with_claimed(
+pub(super) fn try_with_claimed(
     scope: &mut Scope<'_>,
     job: JobId,
     route: Option<&str>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let statement = sqlx::query(TRY_WITH_CLAIMED)
-        .bind(job.to_string())
-        .bind(now.as_micros())
-        .bind(route.unwrap_or_default());
-    scope.execute(statement).await.map(drop)
+    scope
+        .execute(
+            TRY_WITH_CLAIMED,
+            params![job.to_string(), now.as_micros(), route.unwrap_or_default()],
+        )
+        .map(drop)
 }
 
 /// A person opens a breaker.
@@ -300,16 +282,15 @@ pub(super) struct OpenBreaker {
     pub(super) by: By,
 }
 
-#[async_trait]
 impl Write for OpenBreaker {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         let reason = match &self.by.comment {
             Some(comment) => format!("opened by {}: {comment}", self.by.name),
             None => format!("opened by {}", self.by.name),
         };
-        open(scope, &self.scope, &reason, self.by.at, None).await
+        open(scope, &self.scope, &reason, self.by.at, None)
     }
 }
 
@@ -319,12 +300,11 @@ pub(super) struct ResetBreaker {
     pub(super) by: By,
 }
 
-#[async_trait]
 impl Write for ResetBreaker {
     type Output = bool;
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<bool, StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<bool, StoreError> {
         tracing::warn!(scope = %self.scope, by = self.by.name, "a circuit breaker is reset");
-        close(scope, &self.scope, self.by.at).await
+        close(scope, &self.scope, self.by.at)
     }
 }

@@ -1,13 +1,13 @@
 //! What people do to jobs: cancel, approve, reject.
 
-use async_trait::async_trait;
+use rusqlite::params;
 
 use crate::domain::ids::{JobId, Target};
 use crate::domain::job::JobStatus;
 use crate::store::sqlite::insert::{note, promote};
 use crate::store::sqlite::outbox::tell_end;
 use crate::store::sqlite::resolve::{finished, follow_up, settle_due};
-use crate::store::sqlite::rows::{database, target, time_option, word};
+use crate::store::sqlite::rows::{target, time_option, word};
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{Answer, By, Canceled, StoreError};
 
@@ -46,29 +46,24 @@ pub(super) struct Cancel {
     pub(super) by: By,
 }
 
-#[async_trait]
 impl Write for Cancel {
     type Output = Canceled;
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<Canceled, StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<Canceled, StoreError> {
         let Self { job, by } = self;
-        settle_due(scope, by.at).await?;
-        let (status, target, _) = find(scope, job).await?;
+        settle_due(scope, by.at)?;
+        let (status, target, _) = find(scope, job)?;
         match status {
             JobStatus::AwaitingApproval | JobStatus::Queued | JobStatus::Verifying => {
-                end_waiting(scope, job, &target, ("canceled", &by)).await?;
+                end_waiting(scope, job, &target, ("canceled", &by))?;
                 Ok(Canceled::Finished)
             }
             JobStatus::Running => {
-                sqlx::query(ASK_TO_STOP)
-                    .bind(job.to_string())
-                    .bind(by.at.as_micros())
-                    .bind(&by.name)
-                    .execute(&mut *scope.connection)
-                    .await
-                    .map_err(database)?;
+                scope
+                    .connection
+                    .execute(ASK_TO_STOP, params![job.to_string(), by.at.as_micros(), &by.name])?;
                 scope.asked_to_stop(job);
-                by_person(scope, job, &by, ("stop_requested", "asked to stop the run")).await?;
+                by_person(scope, job, &by, ("stop_requested", "asked to stop the run"))?;
                 Ok(Canceled::Asked)
             }
             JobStatus::Succeeded | JobStatus::Failed | JobStatus::Canceled => Err(StoreError::Conflict(format!(
@@ -86,15 +81,14 @@ pub(super) struct AnswerJob {
     pub(super) by: By,
 }
 
-#[async_trait]
 impl Write for AnswerJob {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         let Self { job, answer, by } = self;
         // A job that has expired by now is not waiting for an answer any more.
-        settle_due(scope, by.at).await?;
-        let (status, target, resolved) = find(scope, job).await?;
+        settle_due(scope, by.at)?;
+        let (status, target, resolved) = find(scope, job)?;
         if status != JobStatus::AwaitingApproval {
             return Err(StoreError::Conflict(format!(
                 "the job does not wait for approval: it is {}",
@@ -102,28 +96,23 @@ impl Write for AnswerJob {
             )));
         }
         match answer {
-            Answer::Reject => end_waiting(scope, job, &target, ("rejected", &by)).await,
+            Answer::Reject => end_waiting(scope, job, &target, ("rejected", &by)),
             Answer::Approve if resolved => Err(StoreError::Conflict("the job's alert has resolved".to_owned())),
             Answer::Approve => {
-                sqlx::query(APPROVE)
-                    .bind(job.to_string())
-                    .bind(by.at.as_micros())
-                    .execute(&mut *scope.connection)
-                    .await
-                    .map_err(database)?;
-                promote(scope, &[&target]).await?;
-                by_person(scope, job, &by, ("approved", "approved; queued")).await
+                scope
+                    .connection
+                    .execute(APPROVE, params![job.to_string(), by.at.as_micros()])?;
+                promote(scope, &[&target])?;
+                by_person(scope, job, &by, ("approved", "approved; queued"))
             }
         }
     }
 }
 
-async fn find(scope: &mut Scope<'_>, job: JobId) -> Result<(JobStatus, Target, bool), StoreError> {
-    let row = sqlx::query(FIND_STATUS)
-        .bind(job.to_string())
-        .fetch_optional(&mut *scope.connection)
-        .await
-        .map_err(database)?
+fn find(scope: &mut Scope<'_>, job: JobId) -> Result<(JobStatus, Target, bool), StoreError> {
+    let row = scope
+        .connection
+        .optional(FIND_STATUS, params![job.to_string()])?
         .ok_or_else(|| StoreError::NotFound {
             what: "job",
             id: job.to_string(),
@@ -136,32 +125,28 @@ async fn find(scope: &mut Scope<'_>, job: JobId) -> Result<(JobStatus, Target, b
 }
 
 /// Ends a job that does not run.
-pub(super) async fn end_waiting(
+pub(super) fn end_waiting(
     scope: &mut Scope<'_>,
     job: JobId,
     target: &Target,
     (reason, by): (&str, &By),
 ) -> Result<(), StoreError> {
-    let row = sqlx::query(END_WAITING)
-        .bind(job.to_string())
-        .bind(reason)
-        .bind(by.at.as_micros())
-        .fetch_optional(&mut *scope.connection)
-        .await
-        .map_err(database)?
+    let row = scope
+        .connection
+        .optional(END_WAITING, params![job.to_string(), reason, by.at.as_micros()])?
         .ok_or_else(|| StoreError::Conflict("the job has just moved on".to_owned()))?;
     let finished = finished(&row)?;
-    tell_end(scope, &[job], (finished.status, finished.reason), by.at).await?;
+    tell_end(scope, &[job], (finished.status, finished.reason), by.at)?;
     scope.finished(finished);
-    follow_up(scope, &[job], std::slice::from_ref(target), by.at).await?;
-    by_person(scope, job, by, (reason, reason)).await
+    follow_up(scope, &[job], std::slice::from_ref(target), by.at)?;
+    by_person(scope, job, by, (reason, reason))
 }
 
-async fn by_person(scope: &mut Scope<'_>, job: JobId, by: &By, (event, what): (&str, &str)) -> Result<(), StoreError> {
+fn by_person(scope: &mut Scope<'_>, job: JobId, by: &By, (event, what): (&str, &str)) -> Result<(), StoreError> {
     scope.touch(job);
     let message = match &by.comment {
         Some(comment) => format!("{what}: {comment}"),
         None => what.to_owned(),
     };
-    note(scope, &job.to_string(), by.at, (event, &by.name), &message).await
+    note(scope, &job.to_string(), by.at, (event, &by.name), &message)
 }

@@ -1,6 +1,6 @@
 //! Claims: who may run which job now. Every claim raises the job's fence.
 
-use async_trait::async_trait;
+use rusqlite::params;
 
 use crate::domain::attempt::{AttemptKey, Start};
 use crate::domain::ids::JobId;
@@ -8,7 +8,7 @@ use crate::domain::job::Trigger;
 use crate::domain::timestamp::Timestamp;
 use crate::store::sqlite::insert::record;
 use crate::store::sqlite::jobs::load_jobs;
-use crate::store::sqlite::rows::{count, database, get, parsed, time, word};
+use crate::store::sqlite::rows::{count, parsed, time, word};
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::sqlite::{blocked, breakers};
 use crate::store::{Claim, StoreError};
@@ -71,31 +71,27 @@ enum Next {
     Nothing,
 }
 
-#[async_trait]
 impl Write for ClaimJobs {
     type Output = Vec<Claim>;
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<Vec<Claim>, StoreError> {
-        let all_is_paused: bool = sqlx::query_scalar(ALL_IS_PAUSED)
-            .fetch_one(&mut *scope.connection)
-            .await
-            .map_err(database)?;
+    fn apply(self, scope: &mut Scope<'_>) -> Result<Vec<Claim>, StoreError> {
+        let all_is_paused: bool = scope.connection.value(ALL_IS_PAUSED, [])?;
         if all_is_paused {
             return Ok(Vec::new());
         }
-        blocked::unblock(scope, self.now).await?;
+        blocked::unblock(scope, self.now)?;
         let mut keys = Vec::with_capacity(self.free);
         let mut blocked = 0;
         // One by one, so that the next one sees what it means for its route.
         while keys.len() < self.free {
-            match self.next(scope).await? {
+            match self.next(scope)? {
                 Next::Ready(job) => {
-                    let key = self.claim_one(scope, job).await?;
-                    self.begin(scope, &key).await?;
+                    let key = self.claim_one(scope, job)?;
+                    self.begin(scope, &key)?;
                     keys.push(key);
                 }
                 Next::Blocked(job, cause) if blocked < blocked::AT_ONCE => {
-                    blocked::block(scope, job, &cause, self.now).await?;
+                    blocked::block(scope, job, &cause, self.now)?;
                     blocked += 1;
                 }
                 Next::Blocked(..) => {
@@ -105,11 +101,7 @@ impl Write for ClaimJobs {
                 Next::Nothing => break,
             }
         }
-        let mut jobs = load_jobs(
-            &mut *scope.connection,
-            &keys.iter().map(|key| key.job).collect::<Vec<_>>(),
-        )
-        .await?;
+        let mut jobs = load_jobs(scope.connection, &keys.iter().map(|key| key.job).collect::<Vec<_>>())?;
         let mut claims: Vec<Claim> = keys
             .into_iter()
             .filter_map(|key| {
@@ -125,52 +117,46 @@ impl Write for ClaimJobs {
 }
 
 impl ClaimJobs {
-    async fn next(&self, scope: &mut Scope<'_>) -> Result<Next, StoreError> {
-        let row = sqlx::query(NEXT_READY)
-            .bind(self.now.as_micros())
-            .fetch_optional(&mut *scope.connection)
-            .await
-            .map_err(database)?;
+    fn next(&self, scope: &mut Scope<'_>) -> Result<Next, StoreError> {
+        let row = scope.connection.optional(NEXT_READY, params![self.now.as_micros()])?;
         let Some(row) = row else { return Ok(Next::Nothing) };
         let job = parsed(&row, "id")?;
-        let cause: Option<String> = get(&row, "blocked_by")?;
+        let cause: Option<String> = row.get("blocked_by")?;
         Ok(cause.map_or(Next::Ready(job), |cause| Next::Blocked(job, cause)))
     }
 
-    async fn claim_one(&self, scope: &mut Scope<'_>, job: JobId) -> Result<AttemptKey, StoreError> {
-        let row = sqlx::query(CLAIM)
-            .bind(self.now.as_micros())
-            .bind(job.to_string())
-            .fetch_one(&mut *scope.connection)
-            .await
-            .map_err(database)?;
+    fn claim_one(&self, scope: &mut Scope<'_>, job: JobId) -> Result<AttemptKey, StoreError> {
+        let row = scope
+            .connection
+            .one(CLAIM, params![self.now.as_micros(), job.to_string()])?;
         let key = AttemptKey {
             job,
             number: count(&row, "attempts")?,
-            fence: get(&row, "fence")?,
+            fence: row.get("fence")?,
         };
         scope.waited(self.now.since(time(&row, "run_at")?));
         let (trigger, episode): (_, Option<String>) =
-            (word(&row, "trigger_kind", Trigger::parse)?, get(&row, "episode")?);
+            (word(&row, "trigger_kind", Trigger::parse)?, row.get("episode")?);
         if matches!(trigger, Trigger::Alert | Trigger::Ladder) && episode.is_some() {
-            let route: Option<String> = get(&row, "route")?;
-            breakers::try_with_claimed(scope, job, route.as_deref(), self.now).await?;
+            let route: Option<String> = row.get("route")?;
+            breakers::try_with_claimed(scope, job, route.as_deref(), self.now)?;
         }
         Ok(key)
     }
 
-    async fn begin(&self, scope: &mut Scope<'_>, key: &AttemptKey) -> Result<(), StoreError> {
-        sqlx::query(INSERT_ATTEMPT)
-            .bind(key.job.to_string())
-            .bind(key.number)
-            .bind(key.fence)
-            .bind(self.now.as_micros())
-            .bind(&self.worker)
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
+    fn begin(&self, scope: &mut Scope<'_>, key: &AttemptKey) -> Result<(), StoreError> {
+        scope.connection.execute(
+            INSERT_ATTEMPT,
+            params![
+                key.job.to_string(),
+                key.number,
+                key.fence,
+                self.now.as_micros(),
+                &self.worker
+            ],
+        )?;
         let message = format!("claimed for attempt {} by {}", key.number, self.worker);
-        about(scope, key, self.now, ("claimed", message)).await
+        about(scope, key, self.now, ("claimed", message))
     }
 }
 
@@ -181,23 +167,23 @@ pub(super) struct Started {
     pub(super) start: Option<Start>,
 }
 
-#[async_trait]
 impl Write for Started {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         let Self { key, now, start } = self;
-        let done = sqlx::query(START)
-            .bind(key.job.to_string())
-            .bind(key.number)
-            .bind(key.fence)
-            .bind(now.as_micros())
-            .bind(start.as_ref().is_some_and(Start::is_warm))
-            .bind(start.as_ref().and_then(Start::cold_because))
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        if done.rows_affected() == 0 {
+        let done = scope.connection.execute(
+            START,
+            params![
+                key.job.to_string(),
+                key.number,
+                key.fence,
+                now.as_micros(),
+                start.as_ref().is_some_and(Start::is_warm),
+                start.as_ref().and_then(Start::cold_because)
+            ],
+        )?;
+        if done == 0 {
             return Err(StoreError::LostClaim(key));
         }
         let message = match start {
@@ -205,12 +191,12 @@ impl Write for Started {
             Some(Start::Cold { because }) => format!("ansible-playbook was started cold: {because}"),
             None => "ansible-playbook was started".to_owned(),
         };
-        about(scope, &key, now, ("started", message)).await
+        about(scope, &key, now, ("started", message))
     }
 }
 
 /// Adds to the history of an attempt's job.
-pub(super) async fn about(
+pub(super) fn about(
     scope: &mut Scope<'_>,
     key: &AttemptKey,
     at: Timestamp,
@@ -223,5 +209,5 @@ pub(super) async fn about(
         attempt: Some(key.number),
         message,
     };
-    record(scope, key.job, &event).await
+    record(scope, key.job, &event)
 }

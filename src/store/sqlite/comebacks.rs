@@ -1,13 +1,13 @@
 //! Alerts that were found resolved by asking, and that fire again before Alertmanager has said a word about it: it tells
 //! nobody of an alert that was gone between two of its notifications.
 
-use async_trait::async_trait;
-use sqlx::sqlite::{SqlitePool, SqliteRow};
+use rusqlite::params;
 
 use crate::domain::alert::{Alert, AlertStatus, Group};
 use crate::domain::ids::EpisodeId;
 use crate::domain::timestamp::Timestamp;
-use crate::store::sqlite::rows::{database, fingerprint, get, json, parsed, time, to_json};
+use crate::store::sqlite::connection::{Connection, Row};
+use crate::store::sqlite::rows::{fingerprint, json, parsed, time, to_json};
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{Comeback, StoreError};
 
@@ -43,17 +43,13 @@ const HOLD_ROUTES: &str = "
     LEFT   JOIN jobs AS before ON before.id = (SELECT MAX(id) FROM jobs INDEXED BY jobs_of_episode WHERE episode = ?1)";
 
 /// Alerts that were found resolved since then, and have not been heard of any more.
-pub(super) async fn asked_episodes(pool: &SqlitePool, since: Timestamp) -> Result<Vec<Comeback>, StoreError> {
-    let rows = sqlx::query(ASKED_EPISODES)
-        .bind(since.as_micros())
-        .fetch_all(pool)
-        .await
-        .map_err(database)?;
+pub(super) fn asked_episodes(connection: &Connection, since: Timestamp) -> Result<Vec<Comeback>, StoreError> {
+    let rows = connection.all(ASKED_EPISODES, params![since.as_micros()])?;
     rows.iter().map(comeback).collect()
 }
 
 /// As an alert that fires from the time on at which it was found gone, as far as is known here.
-fn comeback(row: &SqliteRow) -> Result<Comeback, StoreError> {
+fn comeback(row: &Row) -> Result<Comeback, StoreError> {
     Ok(Comeback {
         episode: parsed(row, "id")?,
         alert: Alert {
@@ -63,7 +59,7 @@ fn comeback(row: &SqliteRow) -> Result<Comeback, StoreError> {
             starts_at: time(row, "closed_at")?,
             ends_at: None,
             fingerprint: fingerprint(row)?,
-            generator_url: get(row, "generator_url")?,
+            generator_url: row.get("generator_url")?,
         },
     })
 }
@@ -74,36 +70,40 @@ pub(super) struct ComeBack {
     pub(super) now: Timestamp,
 }
 
-#[async_trait]
 impl Write for ComeBack {
     type Output = bool;
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<bool, StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<bool, StoreError> {
         let Self { comeback, now } = self;
         let Comeback { episode, alert } = &comeback;
         let reopened: EpisodeId = episode.moved_to(now);
-        let statement = sqlx::query(REOPEN)
-            .bind(episode.to_string())
-            .bind(reopened.to_string())
-            .bind(alert.starts_at.as_micros())
-            .bind(now.as_micros());
-        let opened = scope.execute(statement).await?;
+        let opened = scope.execute(
+            REOPEN,
+            params![
+                episode.to_string(),
+                reopened.to_string(),
+                alert.starts_at.as_micros(),
+                now.as_micros()
+            ],
+        )?;
         if opened == 0 {
             return Ok(false);
         }
-        let statement = sqlx::query(POINT_ALERT)
-            .bind(alert.fingerprint.as_str())
-            .bind(reopened.to_string())
-            .bind(now.as_micros());
-        scope.execute(statement).await?;
-        let statement = sqlx::query(HOLD_ROUTES)
-            .bind(episode.to_string())
-            .bind(reopened.to_string())
-            .bind(now.as_micros())
-            .bind(to_json(alert)?)
-            .bind(alert.fingerprint.as_str())
-            .bind(to_json(&Group::default())?);
-        scope.execute(statement).await?;
+        scope.execute(
+            POINT_ALERT,
+            params![alert.fingerprint.as_str(), reopened.to_string(), now.as_micros()],
+        )?;
+        scope.execute(
+            HOLD_ROUTES,
+            params![
+                episode.to_string(),
+                reopened.to_string(),
+                now.as_micros(),
+                to_json(alert)?,
+                alert.fingerprint.as_str(),
+                to_json(&Group::default())?
+            ],
+        )?;
         scope.held_back();
         Ok(true)
     }

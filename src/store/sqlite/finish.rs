@@ -1,7 +1,6 @@
 //! The end of an attempt: what it was, and where the job goes from there.
 
-use async_trait::async_trait;
-use sqlx::sqlite::SqliteRow;
+use rusqlite::params;
 
 use crate::domain::attempt::{AttemptKey, Ending, Start};
 use crate::domain::checks::Checks;
@@ -14,11 +13,12 @@ use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::observe::FinishedJob;
 use crate::store::sqlite::claim::about;
+use crate::store::sqlite::connection::Row;
 use crate::store::sqlite::jobs::load_jobs;
 use crate::store::sqlite::outbox::tell_end;
 use crate::store::sqlite::resolve::follow_up;
 use crate::store::sqlite::rows::{
-    between, cancel_requested, database, get, integer, json, json_option, span_option, time_option, to_json, word,
+    between, cancel_requested, integer, json, json_option, span_option, time_option, to_json, word,
 };
 use crate::store::sqlite::writer::{Scope, Write};
 
@@ -75,25 +75,24 @@ struct Facts {
     episode_ended_at: Option<Timestamp>,
 }
 
-#[async_trait]
 impl Write for Finish {
     type Output = Job;
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<Job, StoreError> {
-        self.finish_attempt(scope).await?;
-        let facts = self.facts(scope).await?;
+    fn apply(self, scope: &mut Scope<'_>) -> Result<Job, StoreError> {
+        self.finish_attempt(scope)?;
+        let facts = self.facts(scope)?;
         match after_run(&self.run_facts(&facts)) {
-            AfterRun::Finish { status, reason } => self.finish_job(scope, &facts, (status, reason)).await?,
-            AfterRun::Verify { until } => self.verify_job(scope, until, facts.by_query).await?,
-            AfterRun::Retry { at } => self.retry_job(scope, at).await?,
+            AfterRun::Finish { status, reason } => self.finish_job(scope, &facts, (status, reason))?,
+            AfterRun::Verify { until } => self.verify_job(scope, until, facts.by_query)?,
+            AfterRun::Retry { at } => self.retry_job(scope, at)?,
         }
         scope.touch(self.key.job);
-        let mut jobs = load_jobs(&mut *scope.connection, &[self.key.job]).await?;
+        let mut jobs = load_jobs(scope.connection, &[self.key.job])?;
         let job = jobs.remove(&self.key.job).ok_or(StoreError::LostClaim(self.key))?;
         if job.status.is_finished() {
             let (reason, at) = (job.reason.unwrap_or(Reason::Unverified), self.ending.finished_at);
-            tell_end(scope, &[job.id], (job.status, reason), at).await?;
-            follow_up(scope, &[job.id], std::slice::from_ref(&job.target), at).await?;
+            tell_end(scope, &[job.id], (job.status, reason), at)?;
+            follow_up(scope, &[job.id], std::slice::from_ref(&job.target), at)?;
             scope.finished(FinishedJob {
                 id: job.id,
                 playbook: job.playbook.clone(),
@@ -108,41 +107,39 @@ impl Write for Finish {
 }
 
 impl Finish {
-    async fn finish_attempt(&self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+    fn finish_attempt(&self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         let Self { key, ending } = self;
-        let done = sqlx::query(FINISH_ATTEMPT)
-            .bind(key.job.to_string())
-            .bind(key.number)
-            .bind(key.fence)
-            .bind(ending.outcome.as_str())
-            .bind(&ending.message)
-            .bind(ending.exit_code)
-            .bind(ending.finished_at.as_micros())
-            .bind(integer(ending.log_bytes))
-            .bind(ending.log_truncated)
-            .bind(to_json(&ending.recap)?)
-            .bind(ending.start.as_ref().map(Start::is_warm))
-            .bind(ending.start.as_ref().and_then(Start::cold_because))
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        if done.rows_affected() == 0 {
+        let done = scope.connection.execute(
+            FINISH_ATTEMPT,
+            params![
+                key.job.to_string(),
+                key.number,
+                key.fence,
+                ending.outcome.as_str(),
+                &ending.message,
+                ending.exit_code,
+                ending.finished_at.as_micros(),
+                integer(ending.log_bytes),
+                ending.log_truncated,
+                to_json(&ending.recap)?,
+                ending.start.as_ref().map(Start::is_warm),
+                ending.start.as_ref().and_then(Start::cold_because)
+            ],
+        )?;
+        if done == 0 {
             return Err(StoreError::LostClaim(*key));
         }
         let message = match &ending.message {
             Some(message) => format!("attempt {} ended {}: {message}", key.number, ending.outcome.as_str()),
             None => format!("attempt {} ended {}", key.number, ending.outcome.as_str()),
         };
-        about(scope, key, ending.finished_at, ("ended", message)).await
+        about(scope, key, ending.finished_at, ("ended", message))
     }
 
-    async fn facts(&self, scope: &mut Scope<'_>) -> Result<Facts, StoreError> {
-        let row = sqlx::query(RUN_FACTS)
-            .bind(self.key.job.to_string())
-            .bind(self.key.fence)
-            .fetch_optional(&mut *scope.connection)
-            .await
-            .map_err(database)?
+    fn facts(&self, scope: &mut Scope<'_>) -> Result<Facts, StoreError> {
+        let row = scope
+            .connection
+            .optional(RUN_FACTS, params![self.key.job.to_string(), self.key.fence])?
             .ok_or(StoreError::LostClaim(self.key))?;
         facts(&row)
     }
@@ -162,7 +159,7 @@ impl Finish {
             by_hand: facts.by_hand,
         }
     }
-    async fn finish_job(
+    fn finish_job(
         &self,
         scope: &mut Scope<'_>,
         facts: &Facts,
@@ -171,47 +168,42 @@ impl Finish {
         // A run by hand after the alert has resolved healed nothing.
         let healed = status == JobStatus::Succeeded && !facts.check && !facts.by_hand;
         let healed_at = facts.episode_ended_at.filter(|_| healed);
-        let done = sqlx::query(FINISH_JOB)
-            .bind(self.key.job.to_string())
-            .bind(self.key.fence)
-            .bind(status.as_str())
-            .bind(reason.as_str())
-            .bind(self.ending.finished_at.as_micros())
-            .bind(healed_at.map(Timestamp::as_micros))
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        if done.rows_affected() == 0 {
+        let done = scope.connection.execute(
+            FINISH_JOB,
+            params![
+                self.key.job.to_string(),
+                self.key.fence,
+                status.as_str(),
+                reason.as_str(),
+                self.ending.finished_at.as_micros(),
+                healed_at.map(Timestamp::as_micros)
+            ],
+        )?;
+        if done == 0 {
             return Err(StoreError::LostClaim(self.key));
         }
         let message = format!("{} ({})", status.as_str(), reason.as_str());
-        about(scope, &self.key, self.ending.finished_at, ("finished", message)).await
+        about(scope, &self.key, self.ending.finished_at, ("finished", message))
     }
 
-    async fn retry_job(&self, scope: &mut Scope<'_>, at: Timestamp) -> Result<(), StoreError> {
-        let done = sqlx::query(RETRY_JOB)
-            .bind(self.key.job.to_string())
-            .bind(self.key.fence)
-            .bind(at.as_micros())
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        if done.rows_affected() == 0 {
+    fn retry_job(&self, scope: &mut Scope<'_>, at: Timestamp) -> Result<(), StoreError> {
+        let done = scope.connection.execute(
+            RETRY_JOB,
+            params![self.key.job.to_string(), self.key.fence, at.as_micros()],
+        )?;
+        if done == 0 {
             return Err(StoreError::LostClaim(self.key));
         }
         let message = format!("attempt {} may begin at {at}", self.key.number + 1);
-        about(scope, &self.key, self.ending.finished_at, ("retrying", message)).await
+        about(scope, &self.key, self.ending.finished_at, ("retrying", message))
     }
 
-    async fn verify_job(&self, scope: &mut Scope<'_>, until: Timestamp, by_query: bool) -> Result<(), StoreError> {
-        let done = sqlx::query(VERIFY_JOB)
-            .bind(self.key.job.to_string())
-            .bind(self.key.fence)
-            .bind(until.as_micros())
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        if done.rows_affected() == 0 {
+    fn verify_job(&self, scope: &mut Scope<'_>, until: Timestamp, by_query: bool) -> Result<(), StoreError> {
+        let done = scope.connection.execute(
+            VERIFY_JOB,
+            params![self.key.job.to_string(), self.key.fence, until.as_micros()],
+        )?;
+        if done == 0 {
             return Err(StoreError::LostClaim(self.key));
         }
         let message = if by_query {
@@ -219,12 +211,12 @@ impl Finish {
         } else {
             format!("waits until {until} for the alert to resolve")
         };
-        about(scope, &self.key, self.ending.finished_at, ("verifying", message)).await
+        about(scope, &self.key, self.ending.finished_at, ("verifying", message))
     }
 }
 
-fn facts(row: &SqliteRow) -> Result<Facts, StoreError> {
-    let episode: Option<String> = get(row, "episode")?;
+fn facts(row: &Row) -> Result<Facts, StoreError> {
+    let episode: Option<String> = row.get("episode")?;
     let closed = time_option(row, "closed_at")?.is_some();
     let trigger = word(row, "trigger_kind", Trigger::parse)?;
     let parameters: Parameters = json(row, "parameters")?;

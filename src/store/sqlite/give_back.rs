@@ -1,6 +1,6 @@
 //! Claims that came to nothing: the job goes back into the queue, or ends for what has happened meanwhile.
 
-use async_trait::async_trait;
+use rusqlite::params;
 
 use crate::domain::attempt::AttemptKey;
 use crate::domain::ids::EpisodeId;
@@ -9,7 +9,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::store::sqlite::change::end_waiting;
 use crate::store::sqlite::insert::note;
 use crate::store::sqlite::resolve::resolve_jobs;
-use crate::store::sqlite::rows::{cancel_requested, database, get, parsed_option, target, time_option, word};
+use crate::store::sqlite::rows::{cancel_requested, parsed_option, target, time_option, word};
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{By, StoreError};
 
@@ -53,12 +53,11 @@ pub(super) struct Release {
     pub(super) now: Timestamp,
 }
 
-#[async_trait]
 impl Write for Release {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
-        give_back(scope, self.key, ("released", &self.why), self.now).await
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        give_back(scope, self.key, ("released", &self.why), self.now)
     }
 }
 
@@ -68,52 +67,41 @@ pub(super) struct Confirm {
     pub(super) now: Timestamp,
 }
 
-#[async_trait]
 impl Write for Confirm {
     type Output = bool;
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<bool, StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<bool, StoreError> {
         let Self { key, now } = self;
-        let row = sqlx::query(SINCE_CLAIMED)
-            .bind(key.job.to_string())
-            .bind(key.fence)
-            .fetch_optional(&mut *scope.connection)
-            .await
-            .map_err(database)?
+        let row = scope
+            .connection
+            .optional(SINCE_CLAIMED, params![key.job.to_string(), key.fence])?
             .ok_or(StoreError::LostClaim(key))?;
-        let why: Option<String> = get(&row, "why")?;
+        let why: Option<String> = row.get("why")?;
         if let Some(why) = &why {
-            give_back(scope, key, ("released", why), now).await?;
+            give_back(scope, key, ("released", why), now)?;
         }
         Ok(why.is_none())
     }
 }
 
 /// Puts a claimed job back into the queue, without its attempt. What happened meanwhile ends it at once.
-pub(super) async fn give_back(
+pub(super) fn give_back(
     scope: &mut Scope<'_>,
     key: AttemptKey,
     (event, why): (&str, &str),
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let deleted = sqlx::query(DELETE_ATTEMPT)
-        .bind(key.job.to_string())
-        .bind(key.number)
-        .bind(key.fence)
-        .execute(&mut *scope.connection)
-        .await
-        .map_err(database)?;
-    let released = sqlx::query(RELEASE)
-        .bind(key.job.to_string())
-        .bind(key.fence)
-        .fetch_optional(&mut *scope.connection)
-        .await
-        .map_err(database)?;
-    let (1, Some(released)) = (deleted.rows_affected(), released) else {
+    let deleted = scope
+        .connection
+        .execute(DELETE_ATTEMPT, params![key.job.to_string(), key.number, key.fence])?;
+    let released = scope
+        .connection
+        .optional(RELEASE, params![key.job.to_string(), key.fence])?;
+    let (1, Some(released)) = (deleted, released) else {
         return Err(StoreError::LostClaim(key));
     };
     scope.touch(key.job);
-    note(scope, &key.job.to_string(), now, (event, "healgate"), why).await?;
+    note(scope, &key.job.to_string(), now, (event, "healgate"), why)?;
     // What happened meanwhile must not be forgotten with the run: a stop, or the end of the alert.
     if let Some(CancelRequest { by, reason }) = cancel_requested(&released)? {
         let by = By {
@@ -121,13 +109,13 @@ pub(super) async fn give_back(
             at: now,
             comment: None,
         };
-        return end_waiting(scope, key.job, &target(&released)?, (reason.as_str(), &by)).await;
+        return end_waiting(scope, key.job, &target(&released)?, (reason.as_str(), &by));
     }
     let trigger = word(&released, "trigger_kind", Trigger::parse)?;
     let episode: Option<EpisodeId> = parsed_option(&released, "episode")?;
     match (trigger, episode, time_option(&released, "ended_at")?) {
         (Trigger::Alert | Trigger::Ladder, Some(episode), Some(ended_at)) => {
-            resolve_jobs(scope, &[(episode, ended_at)], now).await
+            resolve_jobs(scope, &[(episode, ended_at)], now)
         }
         _ => Ok(()),
     }

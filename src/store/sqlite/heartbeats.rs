@@ -1,15 +1,15 @@
 //! Heartbeats of routes: when each came last, and when it was missed.
 
-use async_trait::async_trait;
-use sqlx::sqlite::{SqlitePool, SqliteRow};
+use rusqlite::params;
 
 use crate::domain::alert::AlertStatus;
 use crate::domain::heartbeat::Pulse;
 use crate::domain::notify::{Announcement, NotifyEvent};
 use crate::domain::policy::Delivery;
 use crate::domain::timestamp::Timestamp;
+use crate::store::sqlite::connection::{Connection, Row};
 use crate::store::sqlite::outbox::announce;
-use crate::store::sqlite::rows::{database, get, time, time_option, to_json};
+use crate::store::sqlite::rows::{time, time_option, to_json};
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{HeartbeatMiss, StoreError};
 
@@ -59,12 +59,12 @@ const BEGIN_MISS: &str = "
     RETURNING route, last_received_at, missed_since";
 
 /// What is known of every heartbeat that is waited for, by route.
-pub(super) async fn list(pool: &SqlitePool) -> Result<Vec<Pulse>, StoreError> {
-    let rows = sqlx::query(LIST_PULSES).fetch_all(pool).await.map_err(database)?;
+pub(super) fn list(connection: &Connection) -> Result<Vec<Pulse>, StoreError> {
+    let rows = connection.all(LIST_PULSES, [])?;
     rows.iter()
         .map(|row| {
             Ok(Pulse {
-                route: get(row, "route")?,
+                route: row.get("route")?,
                 watched_since: time(row, "watched_since")?,
                 last_received_at: time_option(row, "last_received_at")?,
                 missed_since: time_option(row, "missed_since")?,
@@ -74,7 +74,7 @@ pub(super) async fn list(pool: &SqlitePool) -> Result<Vec<Pulse>, StoreError> {
 }
 
 /// Notes the heartbeats that a notification brings.
-pub(super) async fn hear(scope: &mut Scope<'_>, delivery: &Delivery) -> Result<(), StoreError> {
+pub(super) fn hear(scope: &mut Scope<'_>, delivery: &Delivery) -> Result<(), StoreError> {
     let mut heard: Vec<&str> = delivery
         .intakes
         .iter()
@@ -89,13 +89,8 @@ pub(super) async fn hear(scope: &mut Scope<'_>, delivery: &Delivery) -> Result<(
     heard.sort_unstable();
     heard.dedup();
     let (heard, now) = (to_json(&heard)?, delivery.received_at);
-    change(scope, HEAR, (&heard, now)).await?;
-    let rows = sqlx::query(END_MISSES)
-        .bind(&heard)
-        .bind(now.as_micros())
-        .fetch_all(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+    change(scope, HEAR, (&heard, now))?;
+    let rows = scope.connection.all(END_MISSES, params![&heard, now.as_micros()])?;
     for row in &rows {
         tell_back(&miss(row)?, now);
     }
@@ -109,15 +104,14 @@ pub(super) struct Watch {
     pub(super) now: Timestamp,
 }
 
-#[async_trait]
 impl Write for Watch {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         let (begin, end) = (to_json(&self.begin)?, to_json(&self.end)?);
-        change(scope, WATCH_HEARTBEATS, (&begin, self.now)).await?;
+        change(scope, WATCH_HEARTBEATS, (&begin, self.now))?;
         for statement in [FORGET_HEARTBEATS, FORGET_MISSES] {
-            scope.execute(sqlx::query(statement).bind(&end)).await?;
+            scope.execute(statement, params![&end])?;
         }
         Ok(())
     }
@@ -126,26 +120,26 @@ impl Write for Watch {
 /// Notes that heartbeats have stayed away too long; one that came meanwhile has not.
 pub(super) struct Miss(pub(super) Vec<HeartbeatMiss>);
 
-#[async_trait]
 impl Write for Miss {
     type Output = Vec<HeartbeatMiss>;
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<Vec<HeartbeatMiss>, StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<Vec<HeartbeatMiss>, StoreError> {
         let mut misses = Vec::new();
         for overdue in &self.0 {
-            let row = sqlx::query(BEGIN_MISS)
-                .bind(&overdue.route)
-                .bind(overdue.missed_since.as_micros())
-                .bind(overdue.last_received_at.map(Timestamp::as_micros))
-                .fetch_optional(&mut *scope.connection)
-                .await
-                .map_err(database)?;
+            let row = scope.connection.optional(
+                BEGIN_MISS,
+                params![
+                    &overdue.route,
+                    overdue.missed_since.as_micros(),
+                    overdue.last_received_at.map(Timestamp::as_micros)
+                ],
+            )?;
             if let Some(row) = row {
                 let miss = HeartbeatMiss {
                     tell: overdue.tell.clone(),
                     ..miss(&row)?
                 };
-                tell_missed(scope, &miss).await?;
+                tell_missed(scope, &miss)?;
                 misses.push(miss);
             }
         }
@@ -154,7 +148,7 @@ impl Write for Miss {
 }
 
 /// The one place where a heartbeat becomes missed: within the transaction that notes it, once for each miss.
-async fn tell_missed(scope: &mut Scope<'_>, miss: &HeartbeatMiss) -> Result<(), StoreError> {
+fn tell_missed(scope: &mut Scope<'_>, miss: &HeartbeatMiss) -> Result<(), StoreError> {
     let (route, since) = (&miss.route, miss.missed_since);
     let last = match miss.last_received_at {
         Some(last) => format!("it last came at {last}"),
@@ -171,7 +165,7 @@ async fn tell_missed(scope: &mut Scope<'_>, miss: &HeartbeatMiss) -> Result<(), 
              whether Prometheus evaluates its rules, and Alertmanager reaches this gateway."
         ),
     };
-    announce(scope, &announcement, since).await
+    announce(scope, &announcement, since)
 }
 
 /// The one place where a missed heartbeat comes back.
@@ -180,22 +174,16 @@ fn tell_back(miss: &HeartbeatMiss, back_at: Timestamp) {
 }
 
 /// Of a row with `route`, `last_received_at` and `missed_since`.
-fn miss(row: &SqliteRow) -> Result<HeartbeatMiss, StoreError> {
+fn miss(row: &Row) -> Result<HeartbeatMiss, StoreError> {
     Ok(HeartbeatMiss {
-        route: get(row, "route")?,
+        route: row.get("route")?,
         last_received_at: time_option(row, "last_received_at")?,
         missed_since: time(row, "missed_since")?,
         tell: Vec::new(),
     })
 }
 
-async fn change(
-    scope: &mut Scope<'_>,
-    statement: &'static str,
-    (routes, now): (&str, Timestamp),
-) -> Result<(), StoreError> {
-    scope
-        .execute(sqlx::query(statement).bind(routes).bind(now.as_micros()))
-        .await?;
+fn change(scope: &mut Scope<'_>, statement: &'static str, (routes, now): (&str, Timestamp)) -> Result<(), StoreError> {
+    scope.execute(statement, params![routes, now.as_micros()])?;
     Ok(())
 }

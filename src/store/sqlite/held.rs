@@ -1,9 +1,7 @@
 //! What is held back until its cause ends, and is then decided again.
 
-use async_trait::async_trait;
+use rusqlite::params;
 use serde::Serialize;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use crate::domain::alert::Group;
 use crate::domain::decision::DecisionKind;
@@ -11,10 +9,9 @@ use crate::domain::ids::{EpisodeId, JobId, Target};
 use crate::domain::policy::Held;
 use crate::domain::timestamp::Timestamp;
 use crate::store::read::{Page, PageRequest};
+use crate::store::sqlite::connection::{Connection, Row};
 use crate::store::sqlite::page::cut;
-use crate::store::sqlite::rows::{
-    database, get, ids, integer, json, parsed, parsed_option, target, time, time_option, to_json, word,
-};
+use crate::store::sqlite::rows::{ids, integer, json, parsed, parsed_option, target, time, time_option, to_json, word};
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{HeldBack, StoreError};
 
@@ -88,7 +85,7 @@ const LIST: &str = "
     SELECT * FROM held WHERE (episode, route) > (?1, ?2) ORDER BY episode, route LIMIT ?3";
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct HeldRow<'a> {
     episode: EpisodeId,
     route: &'a str,
     decision: &'static str,
@@ -100,7 +97,7 @@ struct Row<'a> {
 }
 
 /// Keeps what is held back now, by an alert or, of a ladder, after a job.
-pub(super) async fn hold(
+pub(super) fn hold(
     scope: &mut Scope<'_>,
     (now, posted_by, group): (Timestamp, &str, &Group),
     held: &[Held],
@@ -110,7 +107,7 @@ pub(super) async fn hold(
     }
     // An alert may occur twice in a notification, and the last word counts.
     for one in held {
-        let row = Row {
+        let row = HeldRow {
             episode: one.episode,
             route: &one.route,
             decision: one.restraint.kind.as_str(),
@@ -120,19 +117,17 @@ pub(super) async fn hold(
             alert: to_json(&one.alert)?,
             follows: one.follows.map(|job| job.to_string()),
         };
-        let statement = sqlx::query(HOLD)
-            .bind(to_json(&[row])?)
-            .bind(now.as_micros())
-            .bind(posted_by)
-            .bind(to_json(group)?);
-        scope.execute(statement).await?;
+        scope.execute(
+            HOLD,
+            params![to_json(&[row])?, now.as_micros(), posted_by, to_json(group)?],
+        )?;
     }
     scope.held_back();
     Ok(())
 }
 
 /// Lets go of what is held back no longer.
-pub(super) async fn free(scope: &mut Scope<'_>, freed: &[(EpisodeId, String)]) -> Result<(), StoreError> {
+pub(super) fn free(scope: &mut Scope<'_>, freed: &[(EpisodeId, String)]) -> Result<(), StoreError> {
     if freed.is_empty() {
         return Ok(());
     }
@@ -140,55 +135,44 @@ pub(super) async fn free(scope: &mut Scope<'_>, freed: &[(EpisodeId, String)]) -
         .iter()
         .map(|(episode, route)| serde_json::json!({ "episode": episode, "route": route }))
         .collect();
-    scope.execute(sqlx::query(FREE).bind(to_json(&rows)?)).await.map(drop)
+    scope.execute(FREE, params![to_json(&rows)?]).map(drop)
 }
 
 /// The same for what was to be decided again and is not held back anew.
-pub(super) async fn free_due(scope: &mut Scope<'_>, held: &HeldBack, now: Timestamp) -> Result<(), StoreError> {
-    let statement = sqlx::query(FREE_DUE)
-        .bind(held.episode.to_string())
-        .bind(&held.route)
-        .bind(now.as_micros());
-    scope.execute(statement).await.map(drop)
+pub(super) fn free_due(scope: &mut Scope<'_>, held: &HeldBack, now: Timestamp) -> Result<(), StoreError> {
+    scope
+        .execute(
+            FREE_DUE,
+            params![held.episode.to_string(), &held.route, now.as_micros()],
+        )
+        .map(drop)
 }
 
 /// The same for the rung that was to follow that job.
-pub(super) async fn free_rung(scope: &mut Scope<'_>, follows: JobId) -> Result<(), StoreError> {
-    scope
-        .execute(sqlx::query(FREE_RUNG).bind(follows.to_string()))
-        .await
-        .map(drop)
+pub(super) fn free_rung(scope: &mut Scope<'_>, follows: JobId) -> Result<(), StoreError> {
+    scope.execute(FREE_RUNG, params![follows.to_string()]).map(drop)
 }
 
 /// The same for all of these episodes, which are over.
-pub(super) async fn free_episodes(scope: &mut Scope<'_>, closed: &[EpisodeId]) -> Result<(), StoreError> {
-    scope
-        .execute(sqlx::query(FREE_EPISODES).bind(to_json(closed)?))
-        .await
-        .map(drop)
+pub(super) fn free_episodes(scope: &mut Scope<'_>, closed: &[EpisodeId]) -> Result<(), StoreError> {
+    scope.execute(FREE_EPISODES, params![to_json(closed)?]).map(drop)
 }
 
 /// Whether a rung is held back that is to follow that job.
-pub(super) async fn holds_rung(scope: &mut Scope<'_>, follows: JobId) -> Result<bool, StoreError> {
-    sqlx::query_scalar(HOLDS_RUNG)
-        .bind(follows.to_string())
-        .fetch_one(&mut *scope.connection)
-        .await
-        .map_err(database)
+pub(super) fn holds_rung(scope: &mut Scope<'_>, follows: JobId) -> Result<bool, StoreError> {
+    scope.connection.value(HOLDS_RUNG, params![follows.to_string()])
 }
 
 /// The cause of that decision has ended: all that it holds back is decided again.
-pub(super) async fn wake(scope: &mut Scope<'_>, kind: DecisionKind, now: Timestamp) -> Result<(), StoreError> {
-    let statement = sqlx::query(WAKE_DECISION).bind(kind.as_str()).bind(now.as_micros());
-    scope.execute(statement).await?;
+pub(super) fn wake(scope: &mut Scope<'_>, kind: DecisionKind, now: Timestamp) -> Result<(), StoreError> {
+    scope.execute(WAKE_DECISION, params![kind.as_str(), now.as_micros()])?;
     scope.held_back();
     Ok(())
 }
 
 /// These jobs have ended: what waits for their routes on their targets is decided again.
-pub(super) async fn wake_places(scope: &mut Scope<'_>, jobs: &[JobId], now: Timestamp) -> Result<(), StoreError> {
-    let statement = sqlx::query(WAKE_PLACE).bind(ids(jobs)?).bind(now.as_micros());
-    if scope.execute(statement).await? > 0 {
+pub(super) fn wake_places(scope: &mut Scope<'_>, jobs: &[JobId], now: Timestamp) -> Result<(), StoreError> {
+    if scope.execute(WAKE_PLACE, params![ids(jobs)?, now.as_micros()])? > 0 {
         scope.held_back();
     }
     Ok(())
@@ -197,12 +181,11 @@ pub(super) async fn wake_places(scope: &mut Scope<'_>, jobs: &[JobId], now: Time
 /// Has what a rule of the catalogue holds back decided again.
 pub(super) struct Reconsider(pub(super) Timestamp);
 
-#[async_trait]
 impl Write for Reconsider {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
-        scope.execute(sqlx::query(RECONSIDER).bind(self.0.as_micros())).await?;
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        scope.execute(RECONSIDER, params![self.0.as_micros()])?;
         scope.held_back();
         Ok(())
     }
@@ -214,71 +197,53 @@ pub(super) struct ReleaseHeld {
     pub(super) now: Timestamp,
 }
 
-#[async_trait]
 impl Write for ReleaseHeld {
     type Output = u64;
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<u64, StoreError> {
-        let done = scope
-            .execute(sqlx::query(RELEASE_HELD).bind(self.now.as_micros()).bind(&self.route))
-            .await?;
+    fn apply(self, scope: &mut Scope<'_>) -> Result<u64, StoreError> {
+        let done = scope.execute(RELEASE_HELD, params![self.now.as_micros(), &self.route])?;
         scope.held_back();
         Ok(done)
     }
 }
 
 /// What is to be decided again by now, the longest due first.
-pub(super) async fn due(
-    connection: &mut SqliteConnection,
-    now: Timestamp,
-    most: usize,
-) -> Result<Vec<HeldBack>, StoreError> {
-    let rows = sqlx::query(DUE)
-        .bind(now.as_micros())
-        .bind(integer(most))
-        .fetch_all(connection)
-        .await
-        .map_err(database)?;
+pub(super) fn due(connection: &Connection, now: Timestamp, most: usize) -> Result<Vec<HeldBack>, StoreError> {
+    let rows = connection.all(DUE, params![now.as_micros(), integer(most)])?;
     rows.iter().map(held_back).collect()
 }
 
 /// When there is something to decide again.
-pub(super) async fn next(connection: &mut SqliteConnection) -> Result<Option<Timestamp>, StoreError> {
-    let row = sqlx::query(NEXT).fetch_one(connection).await.map_err(database)?;
+pub(super) fn next(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    let row = connection.one(NEXT, [])?;
     time_option(&row, "at")
 }
 
 /// All that is held back.
-pub(super) async fn list(pool: &SqlitePool, page: &PageRequest) -> Result<Page<HeldBack>, StoreError> {
+pub(super) fn list(connection: &Connection, page: &PageRequest) -> Result<Page<HeldBack>, StoreError> {
     let (episode, route) = match page.after.as_deref() {
         None => ("", ""),
         Some(after) => after
             .split_once(' ')
             .ok_or_else(|| StoreError::BadCursor(after.to_owned()))?,
     };
-    let rows = sqlx::query(LIST)
-        .bind(episode)
-        .bind(route)
-        .bind(i64::from(page.limit) + 1)
-        .fetch_all(pool)
-        .await
-        .map_err(database)?;
+    let rows = connection.all(LIST, params![episode, route, i64::from(page.limit) + 1])?;
     let mut items = rows.iter().map(held_back).collect::<Result<Vec<_>, _>>()?;
     let next = cut(&mut items, page, |held| format!("{} {}", held.episode, held.route));
     Ok(Page { items, next })
 }
 
-fn held_back(row: &SqliteRow) -> Result<HeldBack, StoreError> {
+fn held_back(row: &Row) -> Result<HeldBack, StoreError> {
     Ok(HeldBack {
         episode: parsed(row, "episode")?,
-        route: get(row, "route")?,
+        route: row.get("route")?,
         kind: word(row, "decision", DecisionKind::parse)?,
-        reason: get(row, "reason")?,
+        reason: row.get("reason")?,
         target: target(row)?,
         since: time(row, "since")?,
         due_at: time_option(row, "due_at")?,
-        is_released: get(row, "released")?,
-        posted_by: get(row, "posted_by")?,
+        is_released: row.get("released")?,
+        posted_by: row.get("posted_by")?,
         alert: json(row, "alert")?,
         group: json(row, "alert_group")?,
         follows: parsed_option(row, "follows")?,

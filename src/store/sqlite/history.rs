@@ -1,14 +1,15 @@
 //! Reads what belongs to one job: its attempts, their logs and tasks, its history.
 
-use sqlx::sqlite::{SqlitePool, SqliteRow};
+use rusqlite::params;
 
 use crate::domain::attempt::{Attempt, TaskResult};
 use crate::domain::ids::JobId;
 use crate::domain::job::JobEvent;
 use crate::store::StoreError;
 use crate::store::read::{LogHead, Page, PageRequest};
+use crate::store::sqlite::connection::{Connection, Row};
 use crate::store::sqlite::page::{after, cut};
-use crate::store::sqlite::rows::{attempt, count, database, get, integer, job_event, json};
+use crate::store::sqlite::rows::{attempt, count, integer, job_event, json};
 
 const FIND_ATTEMPT: &str = "
     -- find_attempt
@@ -46,33 +47,24 @@ const READ_CHUNKS: &str = "
 const CHUNKS: i64 = 16;
 
 /// One attempt: the numbered one or the last.
-pub(super) async fn find_attempt(
-    pool: &SqlitePool,
+pub(super) fn find_attempt(
+    connection: &Connection,
     id: JobId,
     number: Option<u32>,
 ) -> Result<Option<Attempt>, StoreError> {
-    let query = match number {
-        Some(number) => sqlx::query(FIND_ATTEMPT).bind(id.to_string()).bind(number),
-        None => sqlx::query(FIND_LAST_ATTEMPT).bind(id.to_string()),
+    let row = match number {
+        Some(number) => connection.optional(FIND_ATTEMPT, params![id.to_string(), number])?,
+        None => connection.optional(FIND_LAST_ATTEMPT, params![id.to_string()])?,
     };
-    query
-        .fetch_optional(pool)
-        .await
-        .map_err(database)?
-        .as_ref()
-        .map(attempt)
-        .transpose()
+    row.as_ref().map(attempt).transpose()
 }
 
 /// A job's history, oldest first.
-pub(super) async fn events(pool: &SqlitePool, id: JobId, page: &PageRequest) -> Result<Page<JobEvent>, StoreError> {
-    let rows = sqlx::query(LIST_EVENTS)
-        .bind(id.to_string())
-        .bind(after(page)?.unwrap_or(0))
-        .bind(i64::from(page.limit) + 1)
-        .fetch_all(pool)
-        .await
-        .map_err(database)?;
+pub(super) fn events(connection: &Connection, id: JobId, page: &PageRequest) -> Result<Page<JobEvent>, StoreError> {
+    let rows = connection.all(
+        LIST_EVENTS,
+        params![id.to_string(), after(page)?.unwrap_or(0), i64::from(page.limit) + 1],
+    )?;
     let mut items = rows.iter().map(numbered_event).collect::<Result<Vec<_>, _>>()?;
     let next = cut(&mut items, page, |(number, _)| number.to_string());
     Ok(Page {
@@ -81,28 +73,29 @@ pub(super) async fn events(pool: &SqlitePool, id: JobId, page: &PageRequest) -> 
     })
 }
 
-fn numbered_event(row: &SqliteRow) -> Result<(i64, JobEvent), StoreError> {
-    Ok((get(row, "id")?, job_event(row)?))
+fn numbered_event(row: &Row) -> Result<(i64, JobEvent), StoreError> {
+    Ok((row.get("id")?, job_event(row)?))
 }
 
 /// What Ansible did in an attempt, in the order of the results.
-pub(super) async fn tasks(
-    pool: &SqlitePool,
+pub(super) fn tasks(
+    connection: &Connection,
     id: JobId,
     number: u32,
     page: &PageRequest,
 ) -> Result<Page<TaskResult>, StoreError> {
-    let rows = sqlx::query(LIST_TASKS)
-        .bind(id.to_string())
-        .bind(number)
-        .bind(after(page)?.unwrap_or(-1))
-        .bind(i64::from(page.limit) + 1)
-        .fetch_all(pool)
-        .await
-        .map_err(database)?;
+    let rows = connection.all(
+        LIST_TASKS,
+        params![
+            id.to_string(),
+            number,
+            after(page)?.unwrap_or(-1),
+            i64::from(page.limit) + 1
+        ],
+    )?;
     let mut items = rows
         .iter()
-        .map(|row| Ok((get::<i64>(row, "position")?, json(row, "result")?)))
+        .map(|row| Ok((row.get::<i64>("position")?, json(row, "result")?)))
         .collect::<Result<Vec<(i64, TaskResult)>, StoreError>>()?;
     let next = cut(&mut items, page, |(position, _)| position.to_string());
     Ok(Page {
@@ -112,8 +105,8 @@ pub(super) async fn tasks(
 }
 
 /// How far the log goes; one that was pruned goes nowhere.
-pub(super) async fn log_head(pool: &SqlitePool, id: JobId, number: u32) -> Result<LogHead, StoreError> {
-    let found = find_attempt(pool, id, Some(number)).await?;
+pub(super) fn log_head(connection: &Connection, id: JobId, number: u32) -> Result<LogHead, StoreError> {
+    let found = find_attempt(connection, id, Some(number))?;
     let attempt = found.ok_or_else(|| StoreError::NotFound {
         what: "attempt",
         id: format!("{id}/{number}"),
@@ -125,20 +118,13 @@ pub(super) async fn log_head(pool: &SqlitePool, id: JobId, number: u32) -> Resul
 }
 
 /// Log bytes from an offset on.
-pub(super) async fn read_log(
-    pool: &SqlitePool,
+pub(super) fn read_log(
+    connection: &Connection,
     (id, number): (JobId, u32),
     offset: u64,
     most: usize,
 ) -> Result<Vec<u8>, StoreError> {
-    let rows = sqlx::query(READ_CHUNKS)
-        .bind(id.to_string())
-        .bind(number)
-        .bind(integer(offset))
-        .bind(CHUNKS)
-        .fetch_all(pool)
-        .await
-        .map_err(database)?;
+    let rows = connection.all(READ_CHUNKS, params![id.to_string(), number, integer(offset), CHUNKS])?;
     let mut bytes = Vec::new();
     for row in &rows {
         if bytes.len() >= most {
@@ -153,9 +139,9 @@ pub(super) async fn read_log(
     Ok(bytes)
 }
 
-fn chunk(row: &SqliteRow) -> Result<Vec<u8>, StoreError> {
-    let data: Vec<u8> = get(row, "data")?;
-    let compressed: bool = get(row, "compressed")?;
+fn chunk(row: &Row) -> Result<Vec<u8>, StoreError> {
+    let data: Vec<u8> = row.get("data")?;
+    let compressed: bool = row.get("compressed")?;
     if !compressed {
         return Ok(data);
     }

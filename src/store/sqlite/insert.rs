@@ -2,45 +2,30 @@
 
 use std::fmt::Write as _;
 
-use async_trait::async_trait;
+use rusqlite::params;
 use serde::Serialize;
 
 use crate::domain::alert::Alert;
 use crate::domain::change;
-use crate::domain::ids::{EpisodeId, Fingerprint, JobId, Target};
+use crate::domain::ids::{JobId, Target};
 use crate::domain::job::{JobStatus, NewJob, Trigger};
 use crate::domain::notify::NotifyEvent;
 use crate::domain::route::OnResolved;
+use crate::domain::span::Span;
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::sqlite::outbox::tell;
-use crate::store::sqlite::rows::{database, integer, to_json};
+use crate::store::sqlite::rows::{integer, to_json};
 use crate::store::sqlite::writer::{Scope, Write};
 
-const INSERT_JOBS: &str = "
-    -- insert_jobs
-    WITH given AS MATERIALIZED (SELECT key, value AS item FROM json_each(?1))
+/// One that may be first in line is so at once if nobody holds its target: then nobody waits for it either.
+const INSERT_JOB: &str = "
+    -- insert_job
     INSERT INTO jobs (id, status, playbook, route, target, trigger_kind, triggered_by, rerun_of, follows, episode,
                       alertname, fingerprint, alert, alert_group, parameters, by_hand, changes, resolved_within, on_resolved,
-                      aftercare, check_mode, notify, checks, created_at, run_at, expires_at,
-                      runs_within)
-    SELECT item ->> 'id', item ->> 'status', item ->> 'playbook', item ->> 'route', item ->> 'target',
-           item ->> 'trigger', item ->> 'triggered_by', item ->> 'rerun_of', item ->> 'follows',
-           item ->> 'episode', item ->> 'alertname', item ->> 'fingerprint', item ->> 'alert',
-           item ->> 'group', item ->> 'parameters', item ->> 'by_hand', item ->> 'changes',
-           item ->> 'resolved_within', item ->> 'on_resolved', item ->> 'aftercare', item ->> 'check_mode',
-           item ->> 'notify', item ->> 'checks', item ->> 'created_at',
-           item ->> 'created_at', item ->> 'expires_at', item ->> 'runs_within'
-    FROM   given
-    ORDER  BY key";
-
-const INSERT_FIRST_EVENTS: &str = "
-    -- insert_first_events
-    WITH given AS MATERIALIZED (SELECT key, value AS item FROM json_each(?1))
-    INSERT INTO job_events (job, at, event, actor, message)
-    SELECT item ->> 'id', item ->> 'created_at', item ->> 'status', item ->> 'triggered_by', item ->> 'message'
-    FROM   given
-    ORDER  BY key";
+                      aftercare, check_mode, notify, checks, created_at, run_at, expires_at, runs_within, front)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
+            ?24, ?25, ?26, ?27 AND NOT EXISTS (SELECT 1 FROM jobs AS holder WHERE holder.target = ?5 AND holder.front = 1))";
 
 /// For each target that nobody holds and nobody stands in front of: the oldest waiting job comes to the front.
 const PROMOTE: &str = "
@@ -69,96 +54,132 @@ const INSERT_EVENT: &str = "
 /// A job that a person asked for.
 pub(super) struct InsertJob(pub(super) NewJob);
 
-#[async_trait]
 impl Write for InsertJob {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         let Self(mut job) = self;
         if let Some(alert) = &job.alert {
-            let open: Option<String> = sqlx::query_scalar(FIND_OPEN_EPISODE)
-                .bind(alert.fingerprint.as_str())
-                .fetch_optional(&mut *scope.connection)
-                .await
-                .map_err(database)?;
+            let open: Option<String> = scope
+                .connection
+                .optional_value(FIND_OPEN_EPISODE, params![alert.fingerprint.as_str()])?;
             let open = open.map(|id| id.parse()).transpose();
             job.episode = open
                 .map_err(|error| StoreError::Database(format!("{error}")))?
                 .or(job.episode);
         }
-        insert_jobs(scope, &[&job]).await
+        insert_jobs(scope, &[&job])
     }
 }
 
 /// One more entry of a job's history.
-pub(super) async fn record(
+pub(super) fn record(
     scope: &mut Scope<'_>,
     job: JobId,
     event: &crate::domain::job::JobEvent,
 ) -> Result<(), StoreError> {
     scope.grew(job);
-    sqlx::query(INSERT_EVENT)
-        .bind(job.to_string())
-        .bind(event.at.as_micros())
-        .bind(&event.event)
-        .bind(&event.by)
-        .bind(event.attempt)
-        .bind(&event.message)
-        .execute(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+    scope.connection.execute(
+        INSERT_EVENT,
+        params![
+            job.to_string(),
+            event.at.as_micros(),
+            &event.event,
+            &event.by,
+            event.attempt,
+            &event.message
+        ],
+    )?;
     Ok(())
 }
 
 /// Inserts jobs in order, with the first entry of their history, and lines them up in front of their targets.
-pub(super) async fn insert_jobs(scope: &mut Scope<'_>, jobs: &[&NewJob]) -> Result<(), StoreError> {
-    if jobs.is_empty() {
-        return Ok(());
+pub(super) fn insert_jobs(scope: &mut Scope<'_>, jobs: &[&NewJob]) -> Result<(), StoreError> {
+    for job in jobs {
+        insert_row(scope, job, job.status == JobStatus::Queued)?;
     }
-    insert_rows(scope, jobs).await?;
-    let targets: Vec<&Target> = jobs.iter().map(|job| &job.target).collect();
-    promote(scope, &targets).await
+    ask_people(scope, jobs)
 }
 
-/// The same without lining them up.
-pub(super) async fn insert_rows(scope: &mut Scope<'_>, jobs: &[&NewJob]) -> Result<(), StoreError> {
-    let rows = to_json(&jobs.iter().map(|job| row(job)).collect::<Result<Vec<_>, _>>()?)?;
-    for statement in [INSERT_JOBS, INSERT_FIRST_EVENTS] {
-        sqlx::query(statement)
-            .bind(&rows)
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
+/// The same of one job, without lining it up.
+pub(super) fn insert_out_of_line(scope: &mut Scope<'_>, job: &NewJob) -> Result<(), StoreError> {
+    insert_row(scope, job, false)?;
+    ask_people(scope, &[job])
+}
+
+fn insert_row(scope: &mut Scope<'_>, job: &NewJob, may_be_first: bool) -> Result<(), StoreError> {
+    let id = job.id.to_string();
+    let alert = job.alert.as_ref();
+    let row = params![
+        id,
+        job.status.as_str(),
+        job.playbook,
+        job.route,
+        job.target.as_str(),
+        job.trigger.as_str(),
+        job.triggered_by,
+        job.rerun_of.map(|id| id.to_string()),
+        job.follows.map(|id| id.to_string()),
+        job.episode.map(|id| id.to_string()),
+        alert.map(Alert::name),
+        alert.map(|alert| alert.fingerprint.as_str()),
+        json_of(alert)?,
+        json_of(job.group.as_ref())?,
+        to_json(&job.parameters)?,
+        json_of(job.by_hand.as_ref())?,
+        json_of(job.changes.as_ref())?,
+        job.resolved_within.map(seconds),
+        on_resolved(job),
+        to_json(&job.aftercare)?,
+        job.parameters.check,
+        json_of(job.notify.as_ref())?,
+        to_json(&job.checks)?,
+        job.created_at.as_micros(),
+        job.expires_at.as_micros(),
+        job.runs_within.map(seconds),
+        may_be_first,
+    ];
+    scope.execute(INSERT_JOB, row)?;
+    scope.touch(job.id);
+    let first = (job.status.as_str(), job.triggered_by.as_str());
+    note(scope, &id, job.created_at, first, &first_message(job))
+}
+
+fn json_of<T: Serialize>(value: Option<&T>) -> Result<Option<String>, StoreError> {
+    value.map(to_json).transpose()
+}
+
+fn seconds(span: Span) -> i64 {
+    integer(span.duration().as_secs())
+}
+
+fn on_resolved(job: &NewJob) -> &'static str {
+    match job.on_resolved {
+        OnResolved::Cancel => "cancel",
+        // The clean-up is a part of the aftercare.
+        OnResolved::Ignore | OnResolved::Run(_) => "ignore",
     }
-    for job in jobs {
-        scope.touch(job.id);
-    }
-    ask_people(scope, jobs).await
 }
 
 /// Tells that jobs wait for approval.
-async fn ask_people(scope: &mut Scope<'_>, jobs: &[&NewJob]) -> Result<(), StoreError> {
+fn ask_people(scope: &mut Scope<'_>, jobs: &[&NewJob]) -> Result<(), StoreError> {
     let asking = jobs.iter().filter(|job| job.status == JobStatus::AwaitingApproval);
     let asking: Vec<JobId> = asking.map(|job| job.id).collect();
     let created_at = jobs.first().map(|job| job.created_at);
     match created_at {
-        Some(at) => tell(scope, &asking, &[NotifyEvent::AwaitingApproval], at).await,
+        Some(at) => tell(scope, &asking, &[NotifyEvent::AwaitingApproval], at),
         None => Ok(()),
     }
 }
 
 /// Lets the next in line come forward wherever a target is free.
-pub(super) async fn promote(scope: &mut Scope<'_>, targets: &[&Target]) -> Result<(), StoreError> {
-    sqlx::query(PROMOTE)
-        .bind(to_json(targets)?)
-        .execute(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+pub(super) fn promote(scope: &mut Scope<'_>, targets: &[&Target]) -> Result<(), StoreError> {
+    scope.connection.execute(PROMOTE, params![to_json(targets)?])?;
     Ok(())
 }
 
 /// Adds an entry to a job's history.
-pub(super) async fn note(
+pub(super) fn note(
     scope: &mut Scope<'_>,
     job: &str,
     at: Timestamp,
@@ -166,86 +187,11 @@ pub(super) async fn note(
     message: &str,
 ) -> Result<(), StoreError> {
     let (event, actor) = event;
-    sqlx::query(INSERT_EVENT)
-        .bind(job)
-        .bind(at.as_micros())
-        .bind(event)
-        .bind(actor)
-        .bind(None::<u32>)
-        .bind(message)
-        .execute(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+    scope.connection.execute(
+        INSERT_EVENT,
+        params![job, at.as_micros(), event, actor, None::<u32>, message],
+    )?;
     Ok(())
-}
-
-/// What `insert_jobs` and `insert_first_events` take for each job.
-#[derive(Serialize)]
-struct Row<'a> {
-    id: JobId,
-    status: &'static str,
-    playbook: &'a str,
-    route: Option<&'a str>,
-    target: &'a Target,
-    trigger: &'static str,
-    triggered_by: &'a str,
-    rerun_of: Option<JobId>,
-    follows: Option<JobId>,
-    episode: Option<EpisodeId>,
-    alertname: Option<&'a str>,
-    fingerprint: Option<&'a Fingerprint>,
-    alert: Option<String>,
-    group: Option<String>,
-    parameters: String,
-    by_hand: Option<String>,
-    changes: Option<String>,
-    resolved_within: Option<i64>,
-    on_resolved: &'static str,
-    aftercare: String,
-    check_mode: bool,
-    notify: Option<String>,
-    checks: String,
-    created_at: i64,
-    expires_at: i64,
-    runs_within: Option<i64>,
-    message: String,
-}
-
-fn row(job: &NewJob) -> Result<Row<'_>, StoreError> {
-    let alert = job.alert.as_ref();
-    Ok(Row {
-        id: job.id,
-        status: job.status.as_str(),
-        playbook: &job.playbook,
-        route: job.route.as_deref(),
-        target: &job.target,
-        trigger: job.trigger.as_str(),
-        triggered_by: &job.triggered_by,
-        rerun_of: job.rerun_of,
-        follows: job.follows,
-        episode: job.episode,
-        alertname: alert.map(Alert::name),
-        fingerprint: alert.map(|alert| &alert.fingerprint),
-        alert: alert.map(to_json).transpose()?,
-        group: job.group.as_ref().map(to_json).transpose()?,
-        parameters: to_json(&job.parameters)?,
-        by_hand: job.by_hand.as_ref().map(to_json).transpose()?,
-        changes: job.changes.as_ref().map(to_json).transpose()?,
-        resolved_within: job.resolved_within.map(|span| integer(span.duration().as_secs())),
-        on_resolved: match job.on_resolved {
-            OnResolved::Cancel => "cancel",
-            // The clean-up is a part of the aftercare.
-            OnResolved::Ignore | OnResolved::Run(_) => "ignore",
-        },
-        aftercare: to_json(&job.aftercare)?,
-        check_mode: job.parameters.check,
-        notify: job.notify.as_ref().map(to_json).transpose()?,
-        checks: to_json(&job.checks)?,
-        created_at: job.created_at.as_micros(),
-        expires_at: job.expires_at.as_micros(),
-        runs_within: job.runs_within.map(|span| integer(span.duration().as_secs())),
-        message: first_message(job),
-    })
 }
 
 fn first_message(job: &NewJob) -> String {

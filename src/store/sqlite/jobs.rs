@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
-use sqlx::sqlite::SqlitePool;
-use sqlx::{Executor, QueryBuilder, Sqlite, SqliteConnection};
+use rusqlite::{params, params_from_iter};
 
 use crate::domain::attempt::{Attempt, AttemptKey};
 use crate::domain::ids::JobId;
 use crate::domain::job::{Job, JobStatus};
 use crate::store::read::{JobFilter, Page, PageRequest, StatusCount};
+use crate::store::sqlite::connection::Connection;
 use crate::store::sqlite::page::{after, cut};
-use crate::store::sqlite::rows::{attempt, count, database, get, ids, job, parsed, word};
+use crate::store::sqlite::query::Query;
+use crate::store::sqlite::rows::{attempt, count, ids, job, parsed, word};
 use crate::store::{ActiveRun, StoreError};
 
 const LOAD_JOBS: &str = "
@@ -36,30 +37,19 @@ const COUNT_JOBS: &str = "
     SELECT status, COUNT(*) AS number FROM jobs GROUP BY status";
 
 /// Jobs by id, with their attempts.
-pub(super) async fn load_jobs(
-    connection: &mut SqliteConnection,
-    wanted: &[JobId],
-) -> Result<HashMap<JobId, Job>, StoreError> {
+pub(super) fn load_jobs(connection: &Connection, wanted: &[JobId]) -> Result<HashMap<JobId, Job>, StoreError> {
     if wanted.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows = sqlx::query(LOAD_JOBS)
-        .bind(ids(wanted)?)
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(database)?;
+    let rows = connection.all(LOAD_JOBS, params![ids(wanted)?])?;
     let mut jobs = rows.iter().map(job).collect::<Result<Vec<_>, _>>()?;
-    add_attempts(connection, &mut jobs).await?;
+    add_attempts(connection, &mut jobs)?;
     Ok(jobs.into_iter().map(|job| (job.id, job)).collect())
 }
 
-async fn add_attempts<'e, E: Executor<'e, Database = Sqlite>>(executor: E, jobs: &mut [Job]) -> Result<(), StoreError> {
+fn add_attempts(connection: &Connection, jobs: &mut [Job]) -> Result<(), StoreError> {
     let wanted: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
-    let rows = sqlx::query(LOAD_ATTEMPTS)
-        .bind(ids(&wanted)?)
-        .fetch_all(executor)
-        .await
-        .map_err(database)?;
+    let rows = connection.all(LOAD_ATTEMPTS, params![ids(&wanted)?])?;
     let mut by_job: HashMap<JobId, Vec<Attempt>> = HashMap::new();
     for row in &rows {
         by_job.entry(parsed(row, "job")?).or_default().push(attempt(row)?);
@@ -71,24 +61,23 @@ async fn add_attempts<'e, E: Executor<'e, Database = Sqlite>>(executor: E, jobs:
 }
 
 /// One job.
-pub(super) async fn find(pool: &SqlitePool, id: JobId) -> Result<Option<Job>, StoreError> {
-    let mut connection = pool.acquire().await.map_err(database)?;
-    Ok(load_jobs(&mut connection, &[id]).await?.remove(&id))
+pub(super) fn find(connection: &Connection, id: JobId) -> Result<Option<Job>, StoreError> {
+    Ok(load_jobs(connection, &[id])?.remove(&id))
 }
 
 /// Jobs that the filter lets through, newest first.
-pub(super) async fn list(pool: &SqlitePool, filter: &JobFilter, page: &PageRequest) -> Result<Page<Job>, StoreError> {
-    let mut query = filtered(filter, page, after(page)?);
-    let rows = query.build().fetch_all(pool).await.map_err(database)?;
+pub(super) fn list(connection: &Connection, filter: &JobFilter, page: &PageRequest) -> Result<Page<Job>, StoreError> {
+    let Query { sql, values } = filtered(filter, page, after(page)?);
+    let rows = connection.all(&sql, params_from_iter(values))?;
     let mut items = rows.iter().map(job).collect::<Result<Vec<_>, _>>()?;
     let next = cut(&mut items, page, |job| job.id.to_string());
-    add_attempts(pool, &mut items).await?;
+    add_attempts(connection, &mut items)?;
     Ok(Page { items, next })
 }
 
-pub(super) fn filtered(filter: &JobFilter, page: &PageRequest, after: Option<JobId>) -> QueryBuilder<Sqlite> {
+pub(super) fn filtered(filter: &JobFilter, page: &PageRequest, after: Option<JobId>) -> Query {
     // The page's ids come from an index alone wherever one has them; only its own rows are read in full.
-    let mut query = QueryBuilder::new("SELECT jobs.* FROM (SELECT id AS listed FROM jobs");
+    let mut query = Query::new("SELECT jobs.* FROM (SELECT id AS listed FROM jobs");
     if is_only_about_time(filter) {
         query.push(" INDEXED BY jobs_by_creation");
     }
@@ -114,18 +103,18 @@ pub(super) fn filtered(filter: &JobFilter, page: &PageRequest, after: Option<Job
     any_of(&mut query, "alertname", filter.alertname.iter().cloned());
     any_of(&mut query, "fingerprint", filter.fingerprint.iter().cloned());
     if let Some(since) = filter.since {
-        query.push(" AND created_at >= ").push_bind(since.as_micros());
+        query.push(" AND created_at >= ").bind(since.as_micros());
     }
     if let Some(until) = filter.until {
-        query.push(" AND created_at <= ").push_bind(until.as_micros());
+        query.push(" AND created_at <= ").bind(until.as_micros());
     }
     containing(&mut query, &filter.q);
     if let Some(after) = after {
-        query.push(" AND id < ").push_bind(after.to_string());
+        query.push(" AND id < ").bind(after.to_string());
     }
     query
         .push(" ORDER BY id DESC LIMIT ")
-        .push_bind(i64::from(page.limit) + 1)
+        .bind(i64::from(page.limit) + 1)
         .push(") CROSS JOIN jobs ON id = listed ORDER BY id DESC");
     query
 }
@@ -140,7 +129,7 @@ fn is_only_about_time(filter: &JobFilter) -> bool {
     others == JobFilter::default() && (filter.since.is_some() || filter.until.is_some())
 }
 
-fn containing(query: &mut QueryBuilder<Sqlite>, texts: &[String]) {
+fn containing(query: &mut Query, texts: &[String]) {
     for (index, text) in texts.iter().enumerate() {
         query
             .push(if index == 0 { " AND (" } else { " OR " })
@@ -148,7 +137,7 @@ fn containing(query: &mut QueryBuilder<Sqlite>, texts: &[String]) {
                 "instr(lower(id || char(10) || playbook || char(10) || coalesce(route, '') || char(10) || target \
                  || char(10) || coalesce(alert ->> 'labels', '')), lower(",
             )
-            .push_bind(text.clone())
+            .bind(text.clone())
             .push(")) > 0");
     }
     if !texts.is_empty() {
@@ -156,30 +145,29 @@ fn containing(query: &mut QueryBuilder<Sqlite>, texts: &[String]) {
     }
 }
 
-fn any_of(query: &mut QueryBuilder<Sqlite>, column: &'static str, values: impl Iterator<Item = String>) {
+fn any_of(query: &mut Query, column: &'static str, values: impl Iterator<Item = String>) {
     let mut values = values.peekable();
     if values.peek().is_none() {
         return;
     }
     query.push(" AND ").push(column).push(" IN (");
-    let mut list = query.separated(", ");
-    for value in values {
-        list.push_bind(value);
+    for (index, value) in values.enumerate() {
+        query.push(if index == 0 { "" } else { ", " }).bind(value);
     }
     query.push(")");
 }
 
 /// What was running when the gateway was last stopped.
-pub(super) async fn active_runs(pool: &SqlitePool) -> Result<Vec<ActiveRun>, StoreError> {
-    let rows = sqlx::query(ACTIVE_RUNS).fetch_all(pool).await.map_err(database)?;
+pub(super) fn active_runs(connection: &Connection) -> Result<Vec<ActiveRun>, StoreError> {
+    let rows = connection.all(ACTIVE_RUNS, [])?;
     let mut runs = Vec::with_capacity(rows.len());
     for row in &rows {
         let id: JobId = parsed(row, "id")?;
-        let Some(job) = find(pool, id).await? else { continue };
+        let Some(job) = find(connection, id)? else { continue };
         let key = AttemptKey {
             job: id,
             number: count(row, "number")?,
-            fence: get(row, "fence")?,
+            fence: row.get("fence")?,
         };
         runs.push(ActiveRun {
             key,
@@ -192,8 +180,8 @@ pub(super) async fn active_runs(pool: &SqlitePool) -> Result<Vec<ActiveRun>, Sto
 }
 
 /// How many jobs have each status.
-pub(super) async fn count_jobs(pool: &SqlitePool) -> Result<Vec<StatusCount>, StoreError> {
-    let rows = sqlx::query(COUNT_JOBS).fetch_all(pool).await.map_err(database)?;
+pub(super) fn count_jobs(connection: &Connection) -> Result<Vec<StatusCount>, StoreError> {
+    let rows = connection.all(COUNT_JOBS, [])?;
     rows.iter()
         .map(|row| {
             Ok(StatusCount {

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use async_trait::async_trait;
-use sqlx::sqlite::SqliteRow;
+use rusqlite::params;
 
 use crate::domain::aftercare::{Aftercare, Rung, RungPlan, RungTerms};
 use crate::domain::checks::Checks;
@@ -17,11 +16,12 @@ use crate::domain::route::OnResolved;
 use crate::domain::span::Span;
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
+use crate::store::sqlite::connection::Row;
 use crate::store::sqlite::held;
-use crate::store::sqlite::insert::{insert_rows, note, promote};
+use crate::store::sqlite::insert::{insert_out_of_line, note, promote};
 use crate::store::sqlite::outbox::tell;
 use crate::store::sqlite::restraints::{self, place};
-use crate::store::sqlite::rows::{database, get, ids, job, json, json_option, span_option, time_option};
+use crate::store::sqlite::rows::{ids, job, json, json_option, span_option, time_option};
 use crate::store::sqlite::writer::{Scope, Write};
 
 const ENDED: &str = "
@@ -57,34 +57,30 @@ struct Ended {
 }
 
 /// What follows these jobs, which have just ended. Must come before others are let to their targets.
-pub(super) async fn climb(scope: &mut Scope<'_>, jobs: &[JobId], now: Timestamp) -> Result<(), StoreError> {
-    for ended in read(scope, jobs).await? {
+pub(super) fn climb(scope: &mut Scope<'_>, jobs: &[JobId], now: Timestamp) -> Result<(), StoreError> {
+    for ended in read(scope, jobs)? {
         if goes_on(&ended) {
-            next_rung(scope, &ended, now).await?;
+            next_rung(scope, &ended, now)?;
         } else if ended.closed_in_run {
-            clean_up(scope, &ended, now).await?;
+            clean_up(scope, &ended, now)?;
         }
     }
     Ok(())
 }
 
-async fn read(scope: &mut Scope<'_>, jobs: &[JobId]) -> Result<Vec<Ended>, StoreError> {
-    let rows = sqlx::query(ENDED)
-        .bind(ids(jobs)?)
-        .fetch_all(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+fn read(scope: &mut Scope<'_>, jobs: &[JobId]) -> Result<Vec<Ended>, StoreError> {
+    let rows = scope.connection.all(ENDED, params![ids(jobs)?])?;
     rows.iter().map(ended).collect()
 }
 
-fn ended(row: &SqliteRow) -> Result<Ended, StoreError> {
+fn ended(row: &Row) -> Result<Ended, StoreError> {
     let closed_at = time_option(row, "closed_at")?;
     let ran_until = time_option(row, "ran_until")?;
     Ok(Ended {
         job: job(row)?,
         aftercare: json(row, "aftercare")?,
         resolved_within: span_option(row, "resolved_within")?,
-        on_resolved: match get::<String>(row, "on_resolved")?.as_str() {
+        on_resolved: match row.get::<String>("on_resolved")?.as_str() {
             "cancel" => OnResolved::Cancel,
             _ => OnResolved::Ignore,
         },
@@ -102,11 +98,11 @@ fn goes_on(ended: &Ended) -> bool {
     job.status == JobStatus::Failed && job.reason != Some(Reason::Lost) && job.episode.is_some() && !is_closed
 }
 
-async fn next_rung(scope: &mut Scope<'_>, ended: &Ended, now: Timestamp) -> Result<(), StoreError> {
+fn next_rung(scope: &mut Scope<'_>, ended: &Ended, now: Timestamp) -> Result<(), StoreError> {
     let mut ladder = ended.aftercare.ladder.as_slice();
     while let Some((rung, rest)) = ladder.split_first() {
         match &rung.plan {
-            RungPlan::Plan(plan) => return take_rung(scope, ended, (rung, plan, rest), now).await,
+            RungPlan::Plan(plan) => return take_rung(scope, ended, (rung, plan, rest), now),
             RungPlan::Refused(why) => {
                 let message = format!("the next rung, {}, is left out: {why}", rung.playbook);
                 note(
@@ -115,28 +111,26 @@ async fn next_rung(scope: &mut Scope<'_>, ended: &Ended, now: Timestamp) -> Resu
                     now,
                     ("rung_refused", "healgate"),
                     &message,
-                )
-                .await?;
+                )?;
                 ladder = rest;
             }
         }
     }
     if ended.aftercare.rungs.is_some() {
         let message = "everything was tried: the last rung of the ladder did not heal either";
-        tell(scope, &[ended.job.id], &[NotifyEvent::Exhausted], now).await?;
+        tell(scope, &[ended.job.id], &[NotifyEvent::Exhausted], now)?;
         note(
             scope,
             &ended.job.id.to_string(),
             now,
             ("exhausted", "healgate"),
             message,
-        )
-        .await?;
+        )?;
     }
     Ok(())
 }
 
-async fn take_rung(
+fn take_rung(
     scope: &mut Scope<'_>,
     ended: &Ended,
     (rung, plan, rest): (&Rung, &Plan, &[Rung]),
@@ -146,51 +140,46 @@ async fn take_rung(
         return Ok(());
     };
     let id = ended.job.id.to_string();
-    let restraint = match stopped(scope, ended, plan, now).await? {
+    let restraint = match stopped(scope, ended, plan, now)? {
         Some(stopped) => Some(stopped),
-        None => capped(scope, ended, plan, terms, now).await?,
+        None => capped(scope, ended, plan, terms, now)?,
     };
     if let Some(restraint) = restraint {
         // It is told once: what is decided again has a row already.
-        if !held::holds_rung(scope, ended.job.id).await? {
+        if !held::holds_rung(scope, ended.job.id)? {
             let message = format!("the next rung, {}, is held back: {}", rung.playbook, restraint.reason);
-            note(scope, &id, now, ("rung_held", "healgate"), &message).await?;
+            note(scope, &id, now, ("rung_held", "healgate"), &message)?;
         }
-        return hold_rung(scope, ended, &plan.target, restraint, now).await;
+        return hold_rung(scope, ended, &plan.target, restraint, now);
     }
-    held::free_rung(scope, ended.job.id).await?;
+    held::free_rung(scope, ended.job.id)?;
     let new = rung_job(ended, (rung, plan, rest), terms, now);
-    insert_front(scope, &new).await?;
+    insert_front(scope, &new)?;
     let message = format!(
         "did not heal; the next rung is {} on {} ({})",
         plan.playbook, plan.target, new.id
     );
-    note(scope, &id, now, ("escalated", "healgate"), &message).await
+    note(scope, &id, now, ("escalated", "healgate"), &message)
 }
 
 /// A rung that is made anew waits for the end of pauses and breakers; one whose turn has just come waits in its line for that.
-async fn stopped(
-    scope: &mut Scope<'_>,
-    ended: &Ended,
-    plan: &Plan,
-    now: Timestamp,
-) -> Result<Option<Restraint>, StoreError> {
+fn stopped(scope: &mut Scope<'_>, ended: &Ended, plan: &Plan, now: Timestamp) -> Result<Option<Restraint>, StoreError> {
     let Some(route) = ended.job.route.as_deref() else {
         return Ok(None);
     };
-    if !held::holds_rung(scope, ended.job.id).await? {
+    if !held::holds_rung(scope, ended.job.id)? {
         return Ok(None);
     }
     let stops = Restraints {
-        pauses: restraints::pauses(&mut *scope.connection).await?,
-        breakers: restraints::open_breakers(&mut *scope.connection).await?,
+        pauses: restraints::pauses(scope.connection)?,
+        breakers: restraints::open_breakers(scope.connection)?,
         ..Restraints::default()
     };
     Ok(stops.stopped(route, &plan.target, now))
 }
 
 /// Caps hold back rungs too.
-async fn capped(
+fn capped(
     scope: &mut Scope<'_>,
     ended: &Ended,
     plan: &Plan,
@@ -202,7 +191,7 @@ async fn capped(
         return Ok(None);
     };
     let wanted = BTreeSet::from([place(route, &plan.target, now, longest)]);
-    let found = restraints::places(&mut *scope.connection, &wanted).await?;
+    let found = restraints::places(scope.connection, &wanted)?;
     let jobs = found
         .get(&(route.to_owned(), plan.target.clone()))
         .map_or(&[][..], Vec::as_slice);
@@ -210,7 +199,7 @@ async fn capped(
     Ok(full.map(|full| full.restraint(&plan.target)))
 }
 
-async fn hold_rung(
+fn hold_rung(
     scope: &mut Scope<'_>,
     ended: &Ended,
     target: &Target,
@@ -231,7 +220,7 @@ async fn hold_rung(
         follows: Some(job.id),
     };
     let group = job.group.clone().unwrap_or_default();
-    held::hold(scope, (now, &job.triggered_by, &group), &[one]).await
+    held::hold(scope, (now, &job.triggered_by, &group), &[one])
 }
 
 fn rung_job(ended: &Ended, (rung, plan, rest): (&Rung, &Plan, &[Rung]), terms: &RungTerms, now: Timestamp) -> NewJob {
@@ -257,7 +246,7 @@ fn rung_job(ended: &Ended, (rung, plan, rest): (&Rung, &Plan, &[Rung]), terms: &
 }
 
 /// Belongs to no episode: that one is over, and nothing that depends on it may end the clean-up.
-async fn clean_up(scope: &mut Scope<'_>, ended: &Ended, now: Timestamp) -> Result<(), StoreError> {
+fn clean_up(scope: &mut Scope<'_>, ended: &Ended, now: Timestamp) -> Result<(), StoreError> {
     let Some(rung) = &ended.aftercare.cleanup else {
         return Ok(());
     };
@@ -265,13 +254,13 @@ async fn clean_up(scope: &mut Scope<'_>, ended: &Ended, now: Timestamp) -> Resul
     match &rung.plan {
         RungPlan::Plan(plan) => {
             let new = following(ended, rung, plan, (now, CLEANUP_EXPIRES));
-            insert_front(scope, &new).await?;
+            insert_front(scope, &new)?;
             let message = format!("the alert resolved meanwhile; {} cleans up ({})", plan.playbook, new.id);
-            note(scope, &id, now, ("cleaning_up", "healgate"), &message).await
+            note(scope, &id, now, ("cleaning_up", "healgate"), &message)
         }
         RungPlan::Refused(why) => {
             let message = format!("the clean-up {} is left out: {why}", rung.playbook);
-            note(scope, &id, now, ("rung_refused", "healgate"), &message).await
+            note(scope, &id, now, ("rung_refused", "healgate"), &message)
         }
     }
 }
@@ -307,14 +296,10 @@ fn following(ended: &Ended, rung: &Rung, plan: &Plan, (now, waits): (Timestamp, 
     }
 }
 
-async fn insert_front(scope: &mut Scope<'_>, new: &NewJob) -> Result<(), StoreError> {
-    insert_rows(scope, &[new]).await?;
-    sqlx::query(TAKE_OVER)
-        .bind(new.id.to_string())
-        .execute(&mut *scope.connection)
-        .await
-        .map_err(database)?;
-    promote(scope, &[&new.target]).await
+fn insert_front(scope: &mut Scope<'_>, new: &NewJob) -> Result<(), StoreError> {
+    insert_out_of_line(scope, new)?;
+    scope.connection.execute(TAKE_OVER, params![new.id.to_string()])?;
+    promote(scope, &[&new.target])
 }
 
 /// Goes on with a ladder whose next rung was held back.
@@ -323,20 +308,19 @@ pub(super) struct ClimbAgain {
     pub(super) now: Timestamp,
 }
 
-#[async_trait]
 impl Write for ClimbAgain {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         // What was let go since it became due is over.
-        if !held::holds_rung(scope, self.follows).await? {
+        if !held::holds_rung(scope, self.follows)? {
             return Ok(());
         }
-        for ended in read(scope, &[self.follows]).await? {
+        for ended in read(scope, &[self.follows])? {
             if goes_on(&ended) {
-                next_rung(scope, &ended, self.now).await?;
+                next_rung(scope, &ended, self.now)?;
             } else {
-                held::free_rung(scope, self.follows).await?;
+                held::free_rung(scope, self.follows)?;
             }
         }
         Ok(())

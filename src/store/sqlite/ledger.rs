@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::SqliteConnection;
+use rusqlite::params;
 
 use crate::domain::decision::DecisionKind;
 use crate::domain::ids::{EpisodeId, Fingerprint};
 use crate::domain::job::{JobStatus, Reason, Trigger};
 use crate::domain::policy::{ClosedEpisode, Delivery, EpisodeFacts, HeldFacts, JobFacts, Ledger, OpenEpisode};
 use crate::store::StoreError;
+use crate::store::sqlite::connection::{Connection, Row};
 use crate::store::sqlite::restraints;
-use crate::store::sqlite::rows::{database, fingerprint, get, parsed, time, time_option, to_json, word, word_option};
+use crate::store::sqlite::rows::{fingerprint, parsed, time, time_option, to_json, word, word_option};
 
 const LAST_EPISODES: &str = "
     -- last_episodes
@@ -35,24 +36,17 @@ const HELD: &str = "
     JOIN   held ON held.episode = wanted.value";
 
 /// The facts of each alert that was seen before, and what holds jobs back.
-pub(super) async fn read(connection: &mut SqliteConnection, deliveries: &[&Delivery]) -> Result<Ledger, StoreError> {
-    let facts = facts(&mut *connection, deliveries).await?;
-    Ok(Ledger::new(facts, restraints::read(connection, deliveries).await?))
+pub(super) fn read(connection: &Connection, deliveries: &[&Delivery]) -> Result<Ledger, StoreError> {
+    let facts = facts(connection, deliveries)?;
+    Ok(Ledger::new(facts, restraints::read(connection, deliveries)?))
 }
 
-async fn facts(
-    connection: &mut SqliteConnection,
-    deliveries: &[&Delivery],
-) -> Result<HashMap<Fingerprint, EpisodeFacts>, StoreError> {
+fn facts(connection: &Connection, deliveries: &[&Delivery]) -> Result<HashMap<Fingerprint, EpisodeFacts>, StoreError> {
     let intakes = deliveries.iter().flat_map(|delivery| &delivery.intakes);
     let fingerprints: BTreeSet<&Fingerprint> = intakes.map(|intake| &intake.alert.fingerprint).collect();
     let mut facts = HashMap::with_capacity(fingerprints.len());
     let mut owners: HashMap<EpisodeId, Fingerprint> = HashMap::with_capacity(fingerprints.len());
-    let rows = sqlx::query(LAST_EPISODES)
-        .bind(to_json(&fingerprints)?)
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(database)?;
+    let rows = connection.all(LAST_EPISODES, params![to_json(&fingerprints)?])?;
     for row in rows {
         let fingerprint = fingerprint(&row)?;
         let id: EpisodeId = parsed(&row, "id")?;
@@ -64,18 +58,14 @@ async fn facts(
     }
     let episodes: Vec<EpisodeId> = owners.keys().copied().collect();
     let episodes = to_json(&episodes)?;
-    let rows = sqlx::query(COUNTED_JOBS)
-        .bind(&episodes)
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(database)?;
+    let rows = connection.all(COUNTED_JOBS, params![&episodes])?;
     for row in rows {
         let episode: EpisodeId = parsed(&row, "episode")?;
         let owner: Option<&mut EpisodeFacts> = owners.get(&episode).and_then(|owner| facts.get_mut(owner));
         if let Some(owner) = owner {
             let job = JobFacts {
                 id: parsed(&row, "id")?,
-                route: get(&row, "route")?,
+                route: row.get("route")?,
                 status: word(&row, "status", JobStatus::parse)?,
                 reason: word_option(&row, "reason", Reason::parse)?,
                 finished_at: time_option(&row, "finished_at")?,
@@ -86,7 +76,7 @@ async fn facts(
             }
         }
     }
-    for (episode, held) in held_back(connection, &episodes).await? {
+    for (episode, held) in held_back(connection, &episodes)? {
         if let Some(owner) = owners.get(&episode).and_then(|owner| facts.get_mut(owner)) {
             owner.held.push(held);
         }
@@ -94,27 +84,20 @@ async fn facts(
     Ok(facts)
 }
 
-async fn held_back(
-    connection: &mut SqliteConnection,
-    episodes: &str,
-) -> Result<Vec<(EpisodeId, HeldFacts)>, StoreError> {
-    let rows = sqlx::query(HELD)
-        .bind(episodes)
-        .fetch_all(connection)
-        .await
-        .map_err(database)?;
+fn held_back(connection: &Connection, episodes: &str) -> Result<Vec<(EpisodeId, HeldFacts)>, StoreError> {
+    let rows = connection.all(HELD, params![episodes])?;
     let held = rows.iter().map(|row| {
         let held = HeldFacts {
-            route: get(row, "route")?,
+            route: row.get("route")?,
             kind: word(row, "decision", DecisionKind::parse)?,
-            is_rung: get(row, "is_rung")?,
+            is_rung: row.get("is_rung")?,
         };
         Ok((parsed(row, "episode")?, held))
     });
     held.collect()
 }
 
-fn episode_facts(row: &sqlx::sqlite::SqliteRow, id: EpisodeId) -> Result<EpisodeFacts, StoreError> {
+fn episode_facts(row: &Row, id: EpisodeId) -> Result<EpisodeFacts, StoreError> {
     let Some(closed_at) = time_option(row, "closed_at")? else {
         return Ok(EpisodeFacts {
             open: Some(OpenEpisode {

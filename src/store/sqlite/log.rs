@@ -1,11 +1,11 @@
 //! Logs and task results: rows that are added, never changed.
 
-use async_trait::async_trait;
-use sqlx::sqlite::SqliteRow;
+use rusqlite::params;
 
 use crate::domain::attempt::{AttemptKey, TaskResult};
 use crate::store::StoreError;
-use crate::store::sqlite::rows::{count, database, get, integer, to_json};
+use crate::store::sqlite::connection::Row;
+use crate::store::sqlite::rows::{count, integer, to_json};
 use crate::store::sqlite::writer::{Scope, Write};
 
 const EXTEND_LOG: &str = "
@@ -45,17 +45,16 @@ pub(super) struct AppendLog {
     pub(super) bytes: Vec<u8>,
 }
 
-#[async_trait]
 impl Write for AppendLog {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         let Self { key, offset, bytes } = self;
-        let attempt = extend(scope, EXTEND_LOG, key, offset, bytes.len()).await?;
+        let attempt = extend(scope, EXTEND_LOG, key, offset, bytes.len())?;
         if bytes.is_empty() {
             return Ok(());
         }
-        insert_chunk(scope, attempt, offset, (bytes.len(), false, bytes)).await?;
+        insert_chunk(scope, attempt, offset, (bytes.len(), false, bytes))?;
         scope.grew(key.job);
         Ok(())
     }
@@ -83,32 +82,24 @@ impl SealLog {
     }
 }
 
-#[async_trait]
 impl Write for SealLog {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         let Self {
             key,
             offset,
             length,
             compressed,
         } = self;
-        let attempt: i64 = sqlx::query_scalar(FIND_ATTEMPT)
-            .bind(key.job.to_string())
-            .bind(key.number)
-            .bind(key.fence)
-            .fetch_optional(&mut *scope.connection)
-            .await
-            .map_err(database)?
+        let attempt: i64 = scope
+            .connection
+            .optional_value(FIND_ATTEMPT, params![key.job.to_string(), key.number, key.fence])?
             .ok_or(StoreError::LostClaim(key))?;
-        let replaced = sqlx::query(DELETE_CHUNKS)
-            .bind(attempt)
-            .bind(integer(offset))
-            .bind(integer(offset.saturating_add(length as u64)))
-            .fetch_all(&mut *scope.connection)
-            .await
-            .map_err(database)?;
+        let replaced = scope.connection.all(
+            DELETE_CHUNKS,
+            params![attempt, integer(offset), integer(offset.saturating_add(length as u64))],
+        )?;
         if !covers(&replaced, offset, length)? {
             return Err(StoreError::Conflict(format!(
                 "the log of job {} has no chunks that cover just {length} bytes from {offset} on",
@@ -118,12 +109,12 @@ impl Write for SealLog {
         if length == 0 {
             return Ok(());
         }
-        insert_chunk(scope, attempt, offset, (length, true, compressed)).await
+        insert_chunk(scope, attempt, offset, (length, true, compressed))
     }
 }
 
 /// Whether the chunks reach from the offset just as far as the bytes that replace them. They have no gaps.
-fn covers(chunks: &[SqliteRow], offset: u64, length: usize) -> Result<bool, StoreError> {
+fn covers(chunks: &[Row], offset: u64, length: usize) -> Result<bool, StoreError> {
     let mut first = None;
     let mut covered = 0;
     for chunk in chunks {
@@ -141,60 +132,47 @@ pub(super) struct RecordTasks {
     pub(super) results: Vec<TaskResult>,
 }
 
-#[async_trait]
 impl Write for RecordTasks {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         let Self { key, first, results } = self;
-        let attempt = extend(scope, EXTEND_TASKS, key, first, results.len()).await?;
-        sqlx::query(INSERT_TASKS)
-            .bind(to_json(&results)?)
-            .bind(attempt)
-            .bind(integer(first))
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
+        let attempt = extend(scope, EXTEND_TASKS, key, first, results.len())?;
+        scope
+            .connection
+            .execute(INSERT_TASKS, params![to_json(&results)?, attempt, integer(first)])?;
         scope.grew(key.job);
         Ok(())
     }
 }
 
 /// Moves the end of the log or of the tasks forward; fails if the claim is lost or the end is elsewhere.
-async fn extend(
+fn extend(
     scope: &mut Scope<'_>,
     statement: &'static str,
     key: AttemptKey,
     from: u64,
     by: usize,
 ) -> Result<i64, StoreError> {
-    let row = sqlx::query(statement)
-        .bind(key.job.to_string())
-        .bind(key.number)
-        .bind(key.fence)
-        .bind(integer(from))
-        .bind(integer(by))
-        .fetch_optional(&mut *scope.connection)
-        .await
-        .map_err(database)?
+    let row = scope
+        .connection
+        .optional(
+            statement,
+            params![key.job.to_string(), key.number, key.fence, integer(from), integer(by)],
+        )?
         .ok_or(StoreError::LostClaim(key))?;
-    get(&row, "id")
+    row.get("id")
 }
 
-async fn insert_chunk(
+fn insert_chunk(
     scope: &mut Scope<'_>,
     attempt: i64,
     offset: u64,
     (length, compressed, data): (usize, bool, Vec<u8>),
 ) -> Result<(), StoreError> {
-    sqlx::query(INSERT_CHUNK)
-        .bind(attempt)
-        .bind(integer(offset))
-        .bind(integer(length))
-        .bind(compressed)
-        .bind(data)
-        .execute(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+    scope.connection.execute(
+        INSERT_CHUNK,
+        params![attempt, integer(offset), integer(length), compressed, data],
+    )?;
     Ok(())
 }

@@ -1,9 +1,7 @@
 //! Brings the schema up to date, one numbered step at a time. Refuses a schema that is newer than this program.
 
-use sqlx::{Connection, SqliteConnection};
-
 use crate::store::StoreError;
-use crate::store::sqlite::rows::database;
+use crate::store::sqlite::connection::Connection;
 
 /// The steps in order; the schema's version is the number of steps applied.
 const STEPS: &[&str] = &[
@@ -22,8 +20,8 @@ const STEPS: &[&str] = &[
 pub(super) const NEWEST: usize = STEPS.len();
 
 /// Applies the steps that the database lacks, each in a transaction of its own.
-pub(super) async fn apply(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    let version = version(connection).await?;
+pub(super) fn apply(connection: &Connection) -> Result<(), StoreError> {
+    let version = version(connection)?;
     if version > NEWEST {
         return Err(StoreError::Refused(format!(
             "the database has schema {version}, and this healgate knows schemas up to {NEWEST}: it was written by a newer \
@@ -31,27 +29,15 @@ pub(super) async fn apply(connection: &mut SqliteConnection) -> Result<(), Store
         )));
     }
     for (index, step) in STEPS.iter().enumerate().skip(version) {
-        let mut transaction = connection.begin().await.map_err(database)?;
-        sqlx::raw_sql(*step)
-            .execute(&mut *transaction)
-            .await
-            .map_err(database)?;
-        let set_version = format!("PRAGMA user_version = {}", index + 1);
-        sqlx::raw_sql(sqlx::AssertSqlSafe(set_version))
-            .execute(&mut *transaction)
-            .await
-            .map_err(database)?;
-        transaction.commit().await.map_err(database)?;
+        let number = index + 1;
+        connection.batch(&format!("BEGIN; {step}; PRAGMA user_version = {number}; COMMIT"))?;
     }
     Ok(())
 }
 
 /// The version of the file's schema.
-pub(super) async fn version(connection: &mut SqliteConnection) -> Result<usize, StoreError> {
-    let version: i64 = sqlx::query_scalar("PRAGMA user_version")
-        .fetch_one(connection)
-        .await
-        .map_err(database)?;
+pub(super) fn version(connection: &Connection) -> Result<usize, StoreError> {
+    let version: i64 = connection.value("PRAGMA user_version", [])?;
     usize::try_from(version)
         .map_err(|_| StoreError::Refused(format!("the database has the schema version {version}; it is not ours")))
 }

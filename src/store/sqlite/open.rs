@@ -5,25 +5,21 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, SqliteConnection};
+use rusqlite::OpenFlags;
+use tokio::task::spawn_blocking;
 
 use crate::store::StoreError;
+use crate::store::sqlite::connection::{Connection, database};
 use crate::store::sqlite::migrations;
-use crate::store::sqlite::rows::database;
+use crate::store::sqlite::readers::Readers;
 
 /// Below this, two connections of one file can corrupt it (sqlite.org/wal.html, "the WAL-reset bug").
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
-/// Enough for the API's readers; each costs a thread and a page cache.
-const READERS: u32 = 4;
-
 /// The opened file.
 pub(super) struct Opened {
-    pub(super) writer: SqliteConnection,
-    pub(super) readers: SqlitePool,
+    pub(super) writer: Connection,
+    pub(super) readers: Readers,
     /// Held while the process lives. Beside the database, never on it: closing any descriptor of the database file
     /// would drop SQLite's own locks.
     pub(super) lock: File,
@@ -34,44 +30,57 @@ pub(super) struct Opened {
 const LOCK_TRIES: u32 = 40;
 const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
+/// How long a connection waits for another process that holds the file: one that looks at it, or copies it.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Opens or creates the file and brings its schema up to date.
 pub(super) async fn open(path: &Path) -> Result<Opened, StoreError> {
     let lock = lock(path).await?;
-    let is_new = fs::metadata(path).is_ok_and(|file| file.len() == 0);
-    let mut writer = options(path).create_if_missing(true);
-    if is_new {
-        // Of a file that has it already this would be a write, and on a full disk the gateway could not even be read.
-        writer = writer.auto_vacuum(SqliteAutoVacuum::Incremental);
-    }
-    let mut writer = writer
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .pragma("journal_size_limit", "67108864")
-        .pragma("cache_size", "-16000")
-        .connect()
-        .await
-        .map_err(database)?;
-    check_version(&mut writer).await?;
-    migrations::apply(&mut writer).await?;
-    let readers = SqlitePoolOptions::new()
-        .max_connections(READERS)
-        .min_connections(0)
-        .test_before_acquire(false)
-        .idle_timeout(Duration::from_secs(60))
-        .max_lifetime(None)
-        .connect_lazy_with(options(path).read_only(true).pragma("query_only", "ON"));
-    Ok(Opened { writer, readers, lock })
+    let file = path.to_owned();
+    let writer = spawn_blocking(move || open_writer(&file)).await;
+    Ok(Opened {
+        writer: writer
+            .unwrap_or_else(|error| Err(StoreError::Database(format!("failed to open the database: {error}"))))?,
+        readers: Readers::new(path),
+        lock,
+    })
 }
 
-/// What all connections have in common.
-pub(super) fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(5))
-        .pragma("temp_store", "MEMORY")
-        .pragma("mmap_size", "0")
-        .disable_statement_logging()
+fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let is_new = fs::metadata(path).is_ok_and(|file| file.len() == 0);
+    let writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    if is_new {
+        // Of a file that has it already this would be a write, and on a full disk the gateway could not even be read.
+        writer.batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+    }
+    let settings = "
+        PRAGMA journal_mode = WAL;
+        PRAGMA synchronous = FULL;
+        PRAGMA journal_size_limit = 67108864;
+        PRAGMA cache_size = -16000;";
+    writer.batch(settings)?;
+    check_version(&writer)?;
+    migrations::apply(&writer)?;
+    Ok(writer)
+}
+
+/// A connection that only reads.
+pub(super) fn read_only(path: &Path) -> Result<Connection, StoreError> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    // Each connection is used by one thread at a time.
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = rusqlite::Connection::open_with_flags(path, flags).map_err(database)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(database)?;
+    let connection = Connection::new(connection);
+    let settings = "
+        PRAGMA foreign_keys = ON;
+        PRAGMA temp_store = MEMORY;
+        PRAGMA mmap_size = 0;";
+    connection.batch(settings)?;
+    Ok(connection)
 }
 
 async fn lock(path: &Path) -> Result<File, StoreError> {
@@ -122,11 +131,8 @@ fn private_file(path: &Path) -> Result<File, StoreError> {
         .map_err(|error| StoreError::Refused(format!("failed to create {}: {error}", path.display())))
 }
 
-async fn check_version(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    let version: String = sqlx::query_scalar("SELECT sqlite_version()")
-        .fetch_one(connection)
-        .await
-        .map_err(database)?;
+fn check_version(connection: &Connection) -> Result<(), StoreError> {
+    let version: String = connection.value("SELECT sqlite_version()", [])?;
     if is_trusted(&version) {
         return Ok(());
     }

@@ -1,15 +1,15 @@
 //! Messages to people: put into the outbox by the change that causes them, taken out by who sends them.
 
-use async_trait::async_trait;
-use sqlx::sqlite::{SqlitePool, SqliteRow};
+use rusqlite::params;
 
 use crate::domain::ids::JobId;
 use crate::domain::job::{JobStatus, Reason};
 use crate::domain::notify::{About, Announcement, Message, MessageId, NotifyEvent, Sending};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
+use crate::store::sqlite::connection::{Connection, Row};
 use crate::store::sqlite::insert::note;
-use crate::store::sqlite::rows::{count, database, get, ids, parsed_option, time, to_json, word};
+use crate::store::sqlite::rows::{count, ids, parsed_option, time, to_json, word};
 use crate::store::sqlite::writer::{Scope, Write};
 
 /// Of several events that would do, the first one that the job's route asks for.
@@ -73,18 +73,18 @@ const DROP_MESSAGES: &str = "
     RETURNING job, event";
 
 /// Tells that these jobs have ended so, if their routes want that told.
-pub(super) async fn tell_end(
+pub(super) fn tell_end(
     scope: &mut Scope<'_>,
     jobs: &[JobId],
     (status, reason): (JobStatus, Reason),
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    tell(scope, jobs, NotifyEvent::of_ending(status, reason), at).await
+    tell(scope, jobs, NotifyEvent::of_ending(status, reason), at)
 }
 
 /// Puts messages into the outbox, for each job as the first of these events that its route wants told. What was told
 /// of a job is not told again.
-pub(super) async fn tell(
+pub(super) fn tell(
     scope: &mut Scope<'_>,
     jobs: &[JobId],
     events: &[NotifyEvent],
@@ -93,11 +93,7 @@ pub(super) async fn tell(
     if jobs.is_empty() || events.is_empty() {
         return Ok(());
     }
-    let statement = sqlx::query(TELL)
-        .bind(ids(jobs)?)
-        .bind(to_json(events)?)
-        .bind(at.as_micros());
-    let told = scope.execute(statement).await?;
+    let told = scope.execute(TELL, params![ids(jobs)?, to_json(events)?, at.as_micros()])?;
     if told > 0 {
         scope.told();
     }
@@ -105,19 +101,18 @@ pub(super) async fn tell(
 }
 
 /// Puts a message into the outbox that is about no single job.
-pub(super) async fn announce(
-    scope: &mut Scope<'_>,
-    announcement: &Announcement,
-    at: Timestamp,
-) -> Result<(), StoreError> {
-    let statement = sqlx::query(ANNOUNCE)
-        .bind(to_json(&announcement.to)?)
-        .bind(&announcement.key)
-        .bind(&announcement.title)
-        .bind(&announcement.text)
-        .bind(announcement.event.as_str())
-        .bind(at.as_micros());
-    let told = scope.execute(statement).await?;
+pub(super) fn announce(scope: &mut Scope<'_>, announcement: &Announcement, at: Timestamp) -> Result<(), StoreError> {
+    let told = scope.execute(
+        ANNOUNCE,
+        params![
+            to_json(&announcement.to)?,
+            &announcement.key,
+            &announcement.title,
+            &announcement.text,
+            announcement.event.as_str(),
+            at.as_micros()
+        ],
+    )?;
     if told > 0 {
         scope.told();
     }
@@ -130,12 +125,11 @@ pub(super) struct Announce {
     pub(super) now: Timestamp,
 }
 
-#[async_trait]
 impl Write for Announce {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
-        announce(scope, &self.announcement, self.now).await
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        announce(scope, &self.announcement, self.now)
     }
 }
 
@@ -146,25 +140,25 @@ pub(super) struct Tried {
     pub(super) now: Timestamp,
 }
 
-#[async_trait]
 impl Write for Tried {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         let id = self.message.id.0;
-        let statement = match &self.sending {
-            Sending::Sent | Sending::SentInPart { .. } => sqlx::query(MESSAGE_SENT).bind(id).bind(self.now.as_micros()),
+        let done = match &self.sending {
+            Sending::Sent | Sending::SentInPart { .. } => {
+                scope.execute(MESSAGE_SENT, params![id, self.now.as_micros()])?
+            }
             Sending::Failed { error, again_at } => {
-                let (statement, at) = again_at.map_or((MESSAGE_FAILED, self.now), |at| (MESSAGE_POSTPONED, at));
-                sqlx::query(statement).bind(id).bind(error).bind(at.as_micros())
+                let (sql, at) = again_at.map_or((MESSAGE_FAILED, self.now), |at| (MESSAGE_POSTPONED, at));
+                scope.execute(sql, params![id, error, at.as_micros()])?
             }
         };
-        let done = statement.execute(&mut *scope.connection).await.map_err(database)?;
-        if done.rows_affected() == 0 {
+        if done == 0 {
             return Err(StoreError::Conflict(format!("the message {id} does not wait any more")));
         }
         match (&self.message.about, self.entry()) {
-            (About::Job(job), Some((event, what))) => in_history(scope, *job, self.now, (event, &what)).await,
+            (About::Job(job), Some((event, what))) => in_history(scope, *job, self.now, (event, &what)),
             (About::Job(_) | About::Gateway { .. }, _) => Ok(()),
         }
     }
@@ -203,25 +197,20 @@ pub(super) struct DropMessages {
     pub(super) now: Timestamp,
 }
 
-#[async_trait]
 impl Write for DropMessages {
     type Output = Vec<String>;
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<Vec<String>, StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<Vec<String>, StoreError> {
         let Self { notifier, why, now } = self;
-        let rows = sqlx::query(DROP_MESSAGES)
-            .bind(&notifier)
-            .bind(now.as_micros())
-            .bind(&why)
-            .fetch_all(&mut *scope.connection)
-            .await
-            .map_err(database)?;
+        let rows = scope
+            .connection
+            .all(DROP_MESSAGES, params![&notifier, now.as_micros(), &why])?;
         let mut events = Vec::with_capacity(rows.len());
         for row in &rows {
-            let event: String = get(row, "event")?;
+            let event: String = row.get("event")?;
             if let Some(job) = parsed_option::<JobId>(row, "job")? {
                 let message = format!("could not notify {notifier}: {event}: {why}");
-                in_history(scope, job, now, ("not_notified", &message)).await?;
+                in_history(scope, job, now, ("not_notified", &message))?;
             }
             events.push(event);
         }
@@ -229,37 +218,33 @@ impl Write for DropMessages {
     }
 }
 
-async fn in_history(
+fn in_history(
     scope: &mut Scope<'_>,
     job: JobId,
     at: Timestamp,
     (event, message): (&str, &str),
 ) -> Result<(), StoreError> {
     scope.grew(job);
-    note(scope, &job.to_string(), at, (event, "healgate"), message).await
+    note(scope, &job.to_string(), at, (event, "healgate"), message)
 }
 
 /// The message for that notifier that is due first.
-pub(super) async fn next(pool: &SqlitePool, notifier: &str) -> Result<Option<Message>, StoreError> {
-    let row = sqlx::query(NEXT_MESSAGE)
-        .bind(notifier)
-        .fetch_optional(pool)
-        .await
-        .map_err(database)?;
+pub(super) fn next(connection: &Connection, notifier: &str) -> Result<Option<Message>, StoreError> {
+    let row = connection.optional(NEXT_MESSAGE, params![notifier])?;
     row.as_ref().map(message).transpose()
 }
 
-fn message(row: &SqliteRow) -> Result<Message, StoreError> {
+fn message(row: &Row) -> Result<Message, StoreError> {
     let about = match parsed_option(row, "job")? {
         Some(job) => About::Job(job),
         None => About::Gateway {
-            title: get(row, "title")?,
-            text: get(row, "text")?,
+            title: row.get("title")?,
+            text: row.get("text")?,
         },
     };
     Ok(Message {
-        id: MessageId(get(row, "id")?),
-        notifier: get(row, "notifier")?,
+        id: MessageId(row.get("id")?),
+        notifier: row.get("notifier")?,
         event: word(row, "event", NotifyEvent::parse)?,
         about,
         created_at: time(row, "created_at")?,
@@ -269,15 +254,11 @@ fn message(row: &SqliteRow) -> Result<Message, StoreError> {
 }
 
 /// The notifiers for which messages wait.
-pub(super) async fn awaited(pool: &SqlitePool) -> Result<Vec<String>, StoreError> {
+pub(super) fn awaited(connection: &Connection) -> Result<Vec<String>, StoreError> {
     let mut names: Vec<String> = Vec::new();
     loop {
         let last = names.last().map_or("", String::as_str);
-        let next: Option<String> = sqlx::query_scalar(NEXT_NOTIFIER)
-            .bind(last)
-            .fetch_one(pool)
-            .await
-            .map_err(database)?;
+        let next: Option<String> = connection.value(NEXT_NOTIFIER, params![last])?;
         let Some(name) = next else { return Ok(names) };
         names.push(name);
     }

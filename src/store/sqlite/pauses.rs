@@ -1,12 +1,11 @@
 //! The kill switch: thrown and released.
 
-use async_trait::async_trait;
+use rusqlite::params;
 
 use crate::domain::decision::DecisionKind;
 use crate::domain::pause::{Pause, Scope as Paused};
 use crate::store::sqlite::held;
 use crate::store::sqlite::restraints::pause;
-use crate::store::sqlite::rows::database;
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{By, StoreError};
 
@@ -28,19 +27,19 @@ pub(super) struct PauseScope {
     pub(super) by: By,
 }
 
-#[async_trait]
 impl Write for PauseScope {
     type Output = Pause;
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<Pause, StoreError> {
-        let row = sqlx::query(PAUSE)
-            .bind(self.scope.to_string())
-            .bind(&self.by.comment)
-            .bind(&self.by.name)
-            .bind(self.by.at.as_micros())
-            .fetch_one(&mut *scope.connection)
-            .await
-            .map_err(database)?;
+    fn apply(self, scope: &mut Scope<'_>) -> Result<Pause, StoreError> {
+        let row = scope.connection.one(
+            PAUSE,
+            params![
+                self.scope.to_string(),
+                &self.by.comment,
+                &self.by.name,
+                self.by.at.as_micros()
+            ],
+        )?;
         tracing::warn!(scope = %self.scope, by = self.by.name, "paused");
         pause(&row)
     }
@@ -52,13 +51,12 @@ pub(super) struct ResumeScope {
     pub(super) by: By,
 }
 
-#[async_trait]
 impl Write for ResumeScope {
     type Output = bool;
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<bool, StoreError> {
-        let done = scope.execute(sqlx::query(RESUME).bind(self.scope.to_string())).await?;
-        held::wake(scope, DecisionKind::Paused, self.by.at).await?;
+    fn apply(self, scope: &mut Scope<'_>) -> Result<bool, StoreError> {
+        let done = scope.execute(RESUME, params![self.scope.to_string()])?;
+        held::wake(scope, DecisionKind::Paused, self.by.at)?;
         scope.moved();
         let was_paused = done > 0;
         if was_paused {

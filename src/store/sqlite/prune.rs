@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use async_trait::async_trait;
-use sqlx::sqlite::SqliteRow;
+use rusqlite::params;
 
 use crate::store::StoreError;
+use crate::store::sqlite::connection::Row;
 use crate::store::sqlite::prune_jobs;
-use crate::store::sqlite::rows::{count, database, get, to_json};
+use crate::store::sqlite::rows::{count, to_json};
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::upkeep::{Portion, Record, Removed};
 
@@ -128,21 +128,20 @@ const BYTES: u64 = 1 << 20;
 /// The command.
 pub(super) struct Prune(pub(super) Portion);
 
-#[async_trait]
 impl Write for Prune {
     type Output = Removed;
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<Removed, StoreError> {
+    fn apply(self, scope: &mut Scope<'_>) -> Result<Removed, StoreError> {
         let began = Instant::now();
         let portion = &self.0;
         let removed = match portion.record {
-            Record::Logs => logs(scope, portion).await,
-            Record::Decisions => walk(scope, portion, OLD_DECISIONS, &[REMOVE_DECISIONS]).await,
-            Record::Notifications => walk(scope, portion, OLD_NOTIFICATIONS, &[REMOVE_NOTIFICATIONS]).await,
-            Record::Jobs => prune_jobs::jobs(scope, portion).await,
-            Record::Episodes => walk(scope, portion, OLD_EPISODES, &[REMOVE_ALERTS, REMOVE_EPISODES]).await,
-            Record::Messages => walk(scope, portion, OLD_MESSAGES, &[REMOVE_MESSAGES]).await,
-            Record::Heartbeats => walk(scope, portion, OLD_MISSES, &[REMOVE_MISSES]).await,
+            Record::Logs => logs(scope, portion),
+            Record::Decisions => walk(scope, portion, OLD_DECISIONS, &[REMOVE_DECISIONS]),
+            Record::Notifications => walk(scope, portion, OLD_NOTIFICATIONS, &[REMOVE_NOTIFICATIONS]),
+            Record::Jobs => prune_jobs::jobs(scope, portion),
+            Record::Episodes => walk(scope, portion, OLD_EPISODES, &[REMOVE_ALERTS, REMOVE_EPISODES]),
+            Record::Messages => walk(scope, portion, OLD_MESSAGES, &[REMOVE_MESSAGES]),
+            Record::Heartbeats => walk(scope, portion, OLD_MISSES, &[REMOVE_MISSES]),
         }?;
         Ok(Removed {
             took: began.elapsed(),
@@ -152,7 +151,7 @@ impl Write for Prune {
 }
 
 /// Goes through a table in the order in which its rows were made, up to the first one that is too young.
-async fn walk(
+fn walk(
     scope: &mut Scope<'_>,
     portion: &Portion,
     find: &'static str,
@@ -160,23 +159,24 @@ async fn walk(
 ) -> Result<Removed, StoreError> {
     // Before every id and every number of a row.
     let first = "0";
-    let rows = sqlx::query(find)
-        .bind(portion.before.as_micros())
-        .bind(portion.after.as_deref().unwrap_or(first))
-        .bind(portion.most)
-        .fetch_all(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+    let rows = scope.connection.all(
+        find,
+        params![
+            portion.before.as_micros(),
+            portion.after.as_deref().unwrap_or(first),
+            portion.most
+        ],
+    )?;
     let mut going = Vec::new();
     let mut last = None;
     let mut is_over = rows.len() < usize::try_from(portion.most).unwrap_or(usize::MAX);
     for row in &rows {
-        if get(row, "is_young")? {
+        if row.get("is_young")? {
             is_over = true;
             break;
         }
         let key = key(row)?;
-        if get(row, "may_go")? {
+        if row.get("may_go")? {
             going.push(key.clone());
         }
         last = Some(key);
@@ -185,7 +185,7 @@ async fn walk(
     let mut records = 0;
     if !going.is_empty() {
         for statement in remove {
-            records = scope.execute(sqlx::query(*statement).bind(&keys)).await?;
+            records = scope.execute(statement, params![&keys])?;
         }
     }
     Ok(Removed {
@@ -196,19 +196,16 @@ async fn walk(
 }
 
 /// Of a row whose `key` is a number or a text.
-fn key(row: &SqliteRow) -> Result<String, StoreError> {
-    let number: Result<i64, _> = get(row, "key");
-    number.map_or_else(|_| get(row, "key"), |number| Ok(number.to_string()))
+fn key(row: &Row) -> Result<String, StoreError> {
+    let number: Result<i64, _> = row.get("key");
+    number.map_or_else(|_| row.get("key"), |number| Ok(number.to_string()))
 }
 
-async fn logs(scope: &mut Scope<'_>, portion: &Portion) -> Result<Removed, StoreError> {
-    let rows = sqlx::query(OLD_LOGS)
-        .bind(portion.before.as_micros())
-        .bind(portion.most)
-        .fetch_all(&mut *scope.connection)
-        .await
-        .map_err(database)?;
-    let (removed, are_gone) = remove_logs(scope, &rows).await?;
+fn logs(scope: &mut Scope<'_>, portion: &Portion) -> Result<Removed, StoreError> {
+    let rows = scope
+        .connection
+        .all(OLD_LOGS, params![portion.before.as_micros(), portion.most])?;
+    let (removed, are_gone) = remove_logs(scope, &rows)?;
     let is_over = are_gone && rows.len() < usize::try_from(portion.most).unwrap_or(usize::MAX);
     Ok(Removed {
         next: (!is_over).then(String::new),
@@ -217,13 +214,13 @@ async fn logs(scope: &mut Scope<'_>, portion: &Portion) -> Result<Removed, Store
 }
 
 /// Removes the logs of attempts, rows with their `id`, as many as go in one transaction. Whether nothing is left of any.
-pub(super) async fn remove_logs(scope: &mut Scope<'_>, attempts: &[SqliteRow]) -> Result<(Removed, bool), StoreError> {
+pub(super) fn remove_logs(scope: &mut Scope<'_>, attempts: &[Row]) -> Result<(Removed, bool), StoreError> {
     let (mut removed, mut are_gone) = (Removed::default(), true);
     for row in attempts {
         if removed.log_bytes >= BYTES {
             return Ok((removed, false));
         }
-        let (bytes, is_gone) = remove_log(scope, get(row, "id")?).await?;
+        let (bytes, is_gone) = remove_log(scope, row.get("id")?)?;
         removed.log_bytes += bytes;
         removed.records += u64::from(is_gone);
         are_gone &= is_gone;
@@ -234,25 +231,18 @@ pub(super) async fn remove_logs(scope: &mut Scope<'_>, attempts: &[SqliteRow]) -
 /// Removes an attempt's log, or its end if it is long. How many bytes, and whether nothing of it is left.
 ///
 /// From its end: nobody may find bytes at another place than theirs.
-async fn remove_log(scope: &mut Scope<'_>, attempt: i64) -> Result<(u64, bool), StoreError> {
-    let chunks = sqlx::query(LAST_CHUNKS)
-        .bind(attempt)
-        .bind(CHUNKS)
-        .fetch_all(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+fn remove_log(scope: &mut Scope<'_>, attempt: i64) -> Result<(u64, bool), StoreError> {
+    let chunks = scope.connection.all(LAST_CHUNKS, params![attempt, CHUNKS])?;
     let mut bytes = 0;
     for chunk in &chunks {
         bytes += count::<u64>(chunk, "bytes")?;
     }
     if let Some(last) = chunks.last() {
-        let start: i64 = get(last, "start")?;
-        scope
-            .execute(sqlx::query(REMOVE_CHUNKS).bind(attempt).bind(start))
-            .await?;
+        let start: i64 = last.get("start")?;
+        scope.execute(REMOVE_CHUNKS, params![attempt, start])?;
     }
     let is_gone = chunks.len() < usize::try_from(CHUNKS).unwrap_or(usize::MAX);
     let state = if is_gone { 2 } else { 1 };
-    scope.execute(sqlx::query(MARK_LOG).bind(attempt).bind(state)).await?;
+    scope.execute(MARK_LOG, params![attempt, state])?;
     Ok((bytes, is_gone))
 }

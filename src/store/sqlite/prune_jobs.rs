@@ -1,8 +1,10 @@
 //! Removes old jobs with all that belongs to them. A job stays as long as its episode is open, or something refers to it.
 
+use rusqlite::params;
+
 use crate::store::StoreError;
 use crate::store::sqlite::prune::remove_logs;
-use crate::store::sqlite::rows::{database, get, integer, to_json};
+use crate::store::sqlite::rows::{integer, to_json};
 use crate::store::sqlite::writer::Scope;
 use crate::store::upkeep::{Portion, Removed};
 
@@ -65,22 +67,18 @@ const REMOVE_JOBS: &str = "
 const TASKS: u64 = 1_000;
 
 /// A portion of jobs. Those with long logs or many task results take several.
-pub(super) async fn jobs(scope: &mut Scope<'_>, portion: &Portion) -> Result<Removed, StoreError> {
+pub(super) fn jobs(scope: &mut Scope<'_>, portion: &Portion) -> Result<Removed, StoreError> {
     let (created_at, id) = place(portion)?;
-    let rows = sqlx::query(OLD_JOBS)
-        .bind(portion.before.as_micros())
-        .bind(created_at)
-        .bind(&id)
-        .bind(portion.most)
-        .fetch_all(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+    let rows = scope.connection.all(
+        OLD_JOBS,
+        params![portion.before.as_micros(), created_at, &id, portion.most],
+    )?;
     let is_over = rows.len() < usize::try_from(portion.most).unwrap_or(usize::MAX);
     let (mut going, mut last) = (Vec::new(), None);
     for row in &rows {
-        let (id, created_at): (String, i64) = (get(row, "id")?, get(row, "created_at")?);
+        let (id, created_at): (String, i64) = (row.get("id")?, row.get("created_at")?);
         last = Some(format!("{created_at} {id}"));
-        if get(row, "may_go")? {
+        if row.get("may_go")? {
             going.push(id);
         }
     }
@@ -92,7 +90,7 @@ pub(super) async fn jobs(scope: &mut Scope<'_>, portion: &Portion) -> Result<Rem
         return Ok(removed);
     }
     let wanted = to_json(&going)?;
-    let (log_bytes, is_bare) = strip(scope, &wanted).await?;
+    let (log_bytes, is_bare) = strip(scope, &wanted)?;
     removed.log_bytes = log_bytes;
     if !is_bare {
         removed.next = Some(format!("{created_at} {id}"));
@@ -105,7 +103,7 @@ pub(super) async fn jobs(scope: &mut Scope<'_>, portion: &Portion) -> Result<Rem
         ATTEMPTS_OF_JOBS,
         REMOVE_JOBS,
     ] {
-        removed.records = scope.execute(sqlx::query(statement).bind(&wanted)).await?;
+        removed.records = scope.execute(statement, params![&wanted])?;
     }
     Ok(removed)
 }
@@ -122,16 +120,11 @@ fn place(portion: &Portion) -> Result<(i64, String), StoreError> {
 }
 
 /// Removes task results and logs of these jobs. How many bytes of logs, and whether nothing of both is left.
-async fn strip(scope: &mut Scope<'_>, jobs: &str) -> Result<(u64, bool), StoreError> {
-    let statement = sqlx::query(TASKS_OF_JOBS).bind(jobs).bind(integer(TASKS));
-    if scope.execute(statement).await? == TASKS {
+fn strip(scope: &mut Scope<'_>, jobs: &str) -> Result<(u64, bool), StoreError> {
+    if scope.execute(TASKS_OF_JOBS, params![jobs, integer(TASKS)])? == TASKS {
         return Ok((0, false));
     }
-    let rows = sqlx::query(LOGS_OF_JOBS)
-        .bind(jobs)
-        .fetch_all(&mut *scope.connection)
-        .await
-        .map_err(database)?;
-    let (removed, are_gone) = remove_logs(scope, &rows).await?;
+    let rows = scope.connection.all(LOGS_OF_JOBS, params![jobs])?;
+    let (removed, are_gone) = remove_logs(scope, &rows)?;
     Ok((removed.log_bytes, are_gone))
 }

@@ -1,20 +1,19 @@
 //! What the end of an episode, or of a waiting time, means for its jobs.
 
-use async_trait::async_trait;
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteRow;
+
+use rusqlite::{Params, params};
 
 use crate::domain::ids::{EpisodeId, JobId, Target};
 use crate::domain::job::{JobStatus, Reason};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::observe::FinishedJob;
+use crate::store::sqlite::connection::Row;
 use crate::store::sqlite::insert::promote;
 use crate::store::sqlite::outbox::tell_end;
-use crate::store::sqlite::rows::{
-    between, database, get, ids, parsed, target, time_option, to_json, word, word_option,
-};
-use crate::store::sqlite::writer::{Scope, Statement, Write};
+use crate::store::sqlite::rows::{between, ids, parsed, target, time_option, to_json, word, word_option};
+use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::sqlite::{blocked, breakers, held, ladder};
 
 const WITHDRAW_WAITING: &str = "
@@ -89,25 +88,23 @@ const NOTE_ALL: &str = "
 /// Ends what has waited too long.
 pub(super) struct SettleDue(pub(super) Timestamp);
 
-#[async_trait]
 impl Write for SettleDue {
     type Output = Vec<JobId>;
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<Vec<JobId>, StoreError> {
-        settle_due(scope, self.0).await
+    fn apply(self, scope: &mut Scope<'_>) -> Result<Vec<JobId>, StoreError> {
+        settle_due(scope, self.0)
     }
 }
 
 /// Expires what waited too long, and gives up verifications whose time is over.
-pub(super) async fn settle_due(scope: &mut Scope<'_>, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
+pub(super) fn settle_due(scope: &mut Scope<'_>, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
     let expired = settle(
         scope,
         now,
         EXPIRE_WAITING,
         "expired: it waited longer than its route allows",
-    )
-    .await?;
-    blocked::keep_expired(scope, &expired, now).await?;
+    )?;
+    blocked::keep_expired(scope, &expired, now)?;
     let mut settled = expired;
     for (statement, message) in [
         (
@@ -119,28 +116,24 @@ pub(super) async fn settle_due(scope: &mut Scope<'_>, now: Timestamp) -> Result<
             "not healed: the query did not become true in the time that its route allows",
         ),
     ] {
-        settled.extend(settle(scope, now, statement, message).await?);
+        settled.extend(settle(scope, now, statement, message)?);
     }
     Ok(settled)
 }
 
-async fn settle(
+fn settle(
     scope: &mut Scope<'_>,
     now: Timestamp,
     statement: &'static str,
     message: &str,
 ) -> Result<Vec<JobId>, StoreError> {
-    let rows = sqlx::query(statement)
-        .bind(now.as_micros())
-        .fetch_all(&mut *scope.connection)
-        .await
-        .map_err(database)?;
-    conclude(scope, &rows, now, message).await
+    let rows = scope.connection.all(statement, params![now.as_micros()])?;
+    conclude(scope, &rows, now, message)
 }
 
 /// Applies the end of episodes to their jobs. What was due must be settled: a verification whose time is over is not
 /// saved by a resolve that comes later.
-pub(super) async fn resolve_jobs(
+pub(super) fn resolve_jobs(
     scope: &mut Scope<'_>,
     closed: &[(EpisodeId, Timestamp)],
     now: Timestamp,
@@ -149,7 +142,7 @@ pub(super) async fn resolve_jobs(
         return Ok(());
     }
     let episodes: Vec<EpisodeId> = closed.iter().map(|(id, _)| *id).collect();
-    held::free_episodes(scope, &episodes).await?;
+    held::free_episodes(scope, &episodes)?;
     let closed: Vec<Value> = closed
         .iter()
         .map(|(id, ended_at)| json!({ "id": id, "ended_at": ended_at.as_micros() }))
@@ -159,15 +152,10 @@ pub(super) async fn resolve_jobs(
         (WITHDRAW_WAITING, "withdrawn: the alert resolved before the job began"),
         (HEAL_VERIFYING, "healed: the alert resolved in time"),
     ] {
-        let rows = sqlx::query(statement)
-            .bind(&closed)
-            .bind(now.as_micros())
-            .fetch_all(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        conclude(scope, &rows, now, message).await?;
+        let rows = scope.connection.all(statement, params![&closed, now.as_micros()])?;
+        conclude(scope, &rows, now, message)?;
     }
-    let stopped = jobs_of(scope, sqlx::query(STOP_RUNNING).bind(&closed).bind(now.as_micros())).await?;
+    let stopped = jobs_of(scope, STOP_RUNNING, params![&closed, now.as_micros()])?;
     stopped.iter().for_each(|job| scope.asked_to_stop(*job));
     note_all(
         scope,
@@ -177,29 +165,27 @@ pub(super) async fn resolve_jobs(
             "stop_requested",
             "the alert resolved, and the route asks to stop the run then",
         ),
-    )
-    .await?;
-    let late = jobs_of(scope, sqlx::query(HEAL_LATE).bind(&closed)).await?;
+    )?;
+    let late = jobs_of(scope, HEAL_LATE, params![&closed])?;
     note_all(
         scope,
         &late,
         now,
         ("resolved", "the alert resolved after the job had finished"),
     )
-    .await
 }
 
 /// The jobs that a statement changed.
-async fn jobs_of(scope: &mut Scope<'_>, statement: Statement<'_>) -> Result<Vec<JobId>, StoreError> {
-    let rows = statement.fetch_all(&mut *scope.connection).await.map_err(database)?;
+fn jobs_of(scope: &mut Scope<'_>, sql: &'static str, params: impl Params) -> Result<Vec<JobId>, StoreError> {
+    let rows = scope.connection.all(sql, params)?;
     rows.iter().map(|row| parsed(row, "id")).collect()
 }
 
 /// Books the jobs that a statement finished, all in one way: history, followers, the next in line for their targets, and
 /// what people are told.
-pub(super) async fn conclude(
+pub(super) fn conclude(
     scope: &mut Scope<'_>,
-    rows: &[SqliteRow],
+    rows: &[Row],
     now: Timestamp,
     message: &str,
 ) -> Result<Vec<JobId>, StoreError> {
@@ -210,36 +196,36 @@ pub(super) async fn conclude(
         targets.push(target(row)?);
         scope.finished(finished(row)?);
     }
-    note_all(scope, &jobs, now, ("finished", message)).await?;
+    note_all(scope, &jobs, now, ("finished", message))?;
     if let Some(FinishedJob { status, reason, .. }) = rows.first().map(finished).transpose()? {
-        tell_end(scope, &jobs, (status, reason), now).await?;
+        tell_end(scope, &jobs, (status, reason), now)?;
     }
     if !targets.is_empty() {
-        follow_up(scope, &jobs, &targets, now).await?;
+        follow_up(scope, &jobs, &targets, now)?;
     }
     Ok(jobs)
 }
 
 /// What the end of jobs means for others: breakers, ladders, what was held back, and the lines in front of targets.
-pub(super) async fn follow_up(
+pub(super) fn follow_up(
     scope: &mut Scope<'_>,
     jobs: &[JobId],
     targets: &[Target],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    breakers::book(scope, jobs, now).await?;
-    held::wake_places(scope, jobs, now).await?;
+    breakers::book(scope, jobs, now)?;
+    held::wake_places(scope, jobs, now)?;
     // After that, as a rung that is held back knows until when.
-    ladder::climb(scope, jobs, now).await?;
-    promote(scope, &targets.iter().collect::<Vec<_>>()).await
+    ladder::climb(scope, jobs, now)?;
+    promote(scope, &targets.iter().collect::<Vec<_>>())
 }
 
 /// Of a row with `id`, `playbook`, `route`, `status`, `reason`, `healed_at` and `episode_starts_at`.
-pub(super) fn finished(row: &SqliteRow) -> Result<FinishedJob, StoreError> {
+pub(super) fn finished(row: &Row) -> Result<FinishedJob, StoreError> {
     Ok(FinishedJob {
         id: parsed(row, "id")?,
-        playbook: get(row, "playbook")?,
-        route: get(row, "route")?,
+        playbook: row.get("playbook")?,
+        route: row.get("route")?,
         status: word(row, "status", JobStatus::parse)?,
         reason: word_option(row, "reason", Reason::parse)?
             .ok_or_else(|| StoreError::Database("a finished job has no reason".to_owned()))?,
@@ -247,7 +233,7 @@ pub(super) fn finished(row: &SqliteRow) -> Result<FinishedJob, StoreError> {
     })
 }
 
-pub(super) async fn note_all(
+pub(super) fn note_all(
     scope: &mut Scope<'_>,
     jobs: &[JobId],
     now: Timestamp,
@@ -259,13 +245,8 @@ pub(super) async fn note_all(
     for job in jobs {
         scope.touch(*job);
     }
-    sqlx::query(NOTE_ALL)
-        .bind(ids(jobs)?)
-        .bind(now.as_micros())
-        .bind(event)
-        .bind(message)
-        .execute(&mut *scope.connection)
-        .await
-        .map_err(database)?;
+    scope
+        .connection
+        .execute(NOTE_ALL, params![ids(jobs)?, now.as_micros(), event, message])?;
     Ok(())
 }

@@ -4,9 +4,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use rusqlite::params;
 use serde::Serialize;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use crate::domain::ids::{Fingerprint, Target};
 use crate::domain::pause::{Breaker, Pause};
@@ -14,8 +13,9 @@ use crate::domain::policy::{Delivery, Heal, PlaceJob, Reached, Restraints};
 use crate::domain::rules::StormRule;
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
+use crate::store::sqlite::connection::{Connection, Row};
 use crate::store::sqlite::rows::{
-    count, database, fingerprint, get, integer, parsed, parsed_option, target, time, time_option, to_json,
+    count, fingerprint, integer, parsed, parsed_option, target, time, time_option, to_json,
 };
 
 const PAUSES: &str = "
@@ -78,10 +78,7 @@ struct Healed<'a> {
 }
 
 /// What may hold back the jobs of these notifications, whose rules for all routes are the same.
-pub(super) async fn read(
-    connection: &mut SqliteConnection,
-    deliveries: &[&Delivery],
-) -> Result<Restraints, StoreError> {
+pub(super) fn read(connection: &Connection, deliveries: &[&Delivery]) -> Result<Restraints, StoreError> {
     let Some(now) = deliveries.iter().map(|delivery| delivery.received_at).min() else {
         return Ok(Restraints::default());
     };
@@ -100,12 +97,12 @@ pub(super) async fn read(
         }
     }
     Ok(Restraints {
-        pauses: pauses(&mut *connection).await?,
-        breakers: open_breakers(&mut *connection).await?,
-        lately: lately(&mut *connection, storm).await?,
-        waiting: waiting(&mut *connection, storm, now).await?,
-        places: places(&mut *connection, &wanted_places).await?,
-        heals: heals(connection, &wanted_heals).await?,
+        pauses: pauses(connection)?,
+        breakers: open_breakers(connection)?,
+        lately: lately(connection, storm)?,
+        waiting: waiting(connection, storm, now)?,
+        places: places(connection, &wanted_places)?,
+        heals: heals(connection, &wanted_heals)?,
     })
 }
 
@@ -133,30 +130,27 @@ pub(super) fn place<'a>(route: &'a str, target: &'a Target, now: Timestamp, back
 }
 
 /// Every pause in force, the oldest first.
-pub(super) async fn pauses(connection: &mut SqliteConnection) -> Result<Vec<Pause>, StoreError> {
-    let rows = sqlx::query(PAUSES).fetch_all(connection).await.map_err(database)?;
+pub(super) fn pauses(connection: &Connection) -> Result<Vec<Pause>, StoreError> {
+    let rows = connection.all(PAUSES, [])?;
     rows.iter().map(pause).collect()
 }
 
-pub(super) fn pause(row: &SqliteRow) -> Result<Pause, StoreError> {
+pub(super) fn pause(row: &Row) -> Result<Pause, StoreError> {
     Ok(Pause {
         scope: parsed(row, "scope")?,
-        comment: get(row, "comment")?,
-        by: get(row, "by_whom")?,
+        comment: row.get("comment")?,
+        by: row.get("by_whom")?,
         since: time(row, "since")?,
     })
 }
 
 /// Every breaker that is not closed.
-pub(super) async fn open_breakers(connection: &mut SqliteConnection) -> Result<Vec<Breaker>, StoreError> {
-    let rows = sqlx::query(OPEN_BREAKERS)
-        .fetch_all(connection)
-        .await
-        .map_err(database)?;
-    let breaker = |row: &SqliteRow| {
+pub(super) fn open_breakers(connection: &Connection) -> Result<Vec<Breaker>, StoreError> {
+    let rows = connection.all(OPEN_BREAKERS, [])?;
+    let breaker = |row: &Row| {
         Ok(Breaker {
             scope: parsed(row, "scope")?,
-            reason: get(row, "reason")?,
+            reason: row.get("reason")?,
             opened_at: time(row, "opened_at")?,
             until: time_option(row, "until")?,
             trial: parsed_option(row, "trial")?,
@@ -165,15 +159,11 @@ pub(super) async fn open_breakers(connection: &mut SqliteConnection) -> Result<V
     rows.iter().map(breaker).collect()
 }
 
-async fn lately(connection: &mut SqliteConnection, storm: Option<StormRule>) -> Result<Vec<Timestamp>, StoreError> {
+fn lately(connection: &Connection, storm: Option<StormRule>) -> Result<Vec<Timestamp>, StoreError> {
     let Some(storm) = storm else {
         return Ok(Vec::new());
     };
-    let rows = sqlx::query(LATELY)
-        .bind(integer(storm.jobs))
-        .fetch_all(connection)
-        .await
-        .map_err(database)?;
+    let rows = connection.all(LATELY, params![integer(storm.jobs)])?;
     let mut lately = rows
         .iter()
         .map(|row| time(row, "created_at"))
@@ -183,39 +173,26 @@ async fn lately(connection: &mut SqliteConnection, storm: Option<StormRule>) -> 
 }
 
 /// How many alerts the storm limit holds back, and no more than it lets pass.
-async fn waiting(
-    connection: &mut SqliteConnection,
-    storm: Option<StormRule>,
-    now: Timestamp,
-) -> Result<usize, StoreError> {
+fn waiting(connection: &Connection, storm: Option<StormRule>, now: Timestamp) -> Result<usize, StoreError> {
     let Some(storm) = storm else {
         return Ok(0);
     };
-    let row = sqlx::query(WAITING)
-        .bind(now.as_micros())
-        .bind(integer(storm.jobs))
-        .fetch_one(connection)
-        .await
-        .map_err(database)?;
+    let row = connection.one(WAITING, params![now.as_micros(), integer(storm.jobs)])?;
     count(&row, "waiting")
 }
 
 /// The jobs of those places.
-pub(super) async fn places(
-    connection: &mut SqliteConnection,
+pub(super) fn places(
+    connection: &Connection,
     wanted: &BTreeSet<Place<'_>>,
 ) -> Result<HashMap<(String, Target), Vec<PlaceJob>>, StoreError> {
     let mut found: HashMap<(String, Target), Vec<PlaceJob>> = HashMap::new();
     if wanted.is_empty() {
         return Ok(found);
     }
-    let rows = sqlx::query(PLACE_JOBS)
-        .bind(to_json(wanted)?)
-        .fetch_all(connection)
-        .await
-        .map_err(database)?;
+    let rows = connection.all(PLACE_JOBS, params![to_json(wanted)?])?;
     for row in &rows {
-        let key = (get(row, "route")?, target(row)?);
+        let key = (row.get("route")?, target(row)?);
         found.entry(key).or_default().push(PlaceJob {
             id: parsed(row, "id")?,
             started_at: time_option(row, "started_at")?,
@@ -225,24 +202,20 @@ pub(super) async fn places(
     Ok(found)
 }
 
-async fn heals(
-    connection: &mut SqliteConnection,
+fn heals(
+    connection: &Connection,
     wanted: &BTreeSet<Healed<'_>>,
 ) -> Result<HashMap<(Fingerprint, String), Vec<Heal>>, StoreError> {
     let mut found: HashMap<(Fingerprint, String), Vec<Heal>> = HashMap::new();
     if wanted.is_empty() {
         return Ok(found);
     }
-    let rows = sqlx::query(HEALS)
-        .bind(to_json(wanted)?)
-        .fetch_all(connection)
-        .await
-        .map_err(database)?;
+    let rows = connection.all(HEALS, params![to_json(wanted)?])?;
     for row in &rows {
-        let key = (fingerprint(row)?, get(row, "route")?);
+        let key = (fingerprint(row)?, row.get("route")?);
         found.entry(key).or_default().push(Heal {
             at: time(row, "finished_at")?,
-            playbook: get(row, "playbook")?,
+            playbook: row.get("playbook")?,
         });
     }
     Ok(found)

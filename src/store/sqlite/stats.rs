@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rusqlite::params;
 use serde::Serialize;
-use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::read::{Percentiles, RepeatOffender, Statistics, Tally};
-use crate::store::sqlite::rows::{count, database, fingerprint, get, json, to_json, word};
+use crate::store::sqlite::connection::{Connection, Row};
+use crate::store::sqlite::rows::{count, fingerprint, json, to_json, word};
 
 /// How many routes, playbooks, targets and alerts are told of at most: those with the most jobs or episodes.
 const MOST: i64 = 100;
@@ -136,15 +137,10 @@ struct Named<'a> {
 }
 
 /// Of the jobs created, and the episodes opened, since then.
-pub(super) async fn statistics(pool: &SqlitePool, since: Timestamp) -> Result<Statistics, StoreError> {
-    let rows = sqlx::query(COUNT_OUTCOMES)
-        .bind(since.as_micros())
-        .bind(MOST)
-        .fetch_all(pool)
-        .await
-        .map_err(database)?;
+pub(super) fn statistics(connection: &Connection, since: Timestamp) -> Result<Statistics, StoreError> {
+    let rows = connection.all(COUNT_OUTCOMES, params![since.as_micros(), MOST])?;
     let mut tallies = rows.iter().map(tally).collect::<Result<Vec<_>, _>>()?;
-    add_times(pool, since, &mut tallies).await?;
+    add_times(connection, since, &mut tallies)?;
     let mut statistics = Statistics::default();
     for (kind, tally) in tallies {
         match kind {
@@ -153,14 +149,14 @@ pub(super) async fn statistics(pool: &SqlitePool, since: Timestamp) -> Result<St
             Kind::Target => statistics.targets.push(tally),
         }
     }
-    statistics.repeat_offenders = repeat_offenders(pool, since).await?;
+    statistics.repeat_offenders = repeat_offenders(connection, since)?;
     Ok(statistics)
 }
 
-fn tally(row: &SqliteRow) -> Result<(Kind, Tally), StoreError> {
-    let reasons: Option<String> = get(row, "reasons")?;
+fn tally(row: &Row) -> Result<(Kind, Tally), StoreError> {
+    let reasons: Option<String> = row.get("reasons")?;
     let tally = Tally {
-        name: get(row, "name")?,
+        name: row.get("name")?,
         jobs: count(row, "jobs")?,
         succeeded: count(row, "succeeded")?,
         failed: count(row, "failed")?,
@@ -174,7 +170,7 @@ fn tally(row: &SqliteRow) -> Result<(Kind, Tally), StoreError> {
     Ok((word(row, "kind", Kind::parse)?, tally))
 }
 
-async fn add_times(pool: &SqlitePool, since: Timestamp, tallies: &mut [(Kind, Tally)]) -> Result<(), StoreError> {
+fn add_times(connection: &Connection, since: Timestamp, tallies: &mut [(Kind, Tally)]) -> Result<(), StoreError> {
     let healed = tallies.iter().filter(|(_, tally)| tally.healed() > 0);
     let named: Vec<Named<'_>> = healed
         .map(|(kind, tally)| Named {
@@ -185,14 +181,9 @@ async fn add_times(pool: &SqlitePool, since: Timestamp, tallies: &mut [(Kind, Ta
     if named.is_empty() {
         return Ok(());
     }
-    let rows = sqlx::query(TIMES_TO_HEAL)
-        .bind(since.as_micros())
-        .bind(to_json(&named)?)
-        .fetch_all(pool)
-        .await
-        .map_err(database)?;
+    let rows = connection.all(TIMES_TO_HEAL, params![since.as_micros(), to_json(&named)?])?;
     for row in &rows {
-        let (kind, name): (Kind, String) = (word(row, "kind", Kind::parse)?, get(row, "name")?);
+        let (kind, name): (Kind, String) = (word(row, "kind", Kind::parse)?, row.get("name")?);
         let found = tallies
             .iter_mut()
             .find(|(known, tally)| *known == kind && tally.name == name);
@@ -206,23 +197,18 @@ async fn add_times(pool: &SqlitePool, since: Timestamp, tallies: &mut [(Kind, Ta
     Ok(())
 }
 
-fn micros(row: &SqliteRow, column: &str) -> Result<Duration, StoreError> {
+fn micros(row: &Row, column: &str) -> Result<Duration, StoreError> {
     count(row, column).map(Duration::from_micros)
 }
 
-async fn repeat_offenders(pool: &SqlitePool, since: Timestamp) -> Result<Vec<RepeatOffender>, StoreError> {
-    let rows = sqlx::query(REPEAT_OFFENDERS)
-        .bind(since.as_micros())
-        .bind(MOST)
-        .fetch_all(pool)
-        .await
-        .map_err(database)?;
+fn repeat_offenders(connection: &Connection, since: Timestamp) -> Result<Vec<RepeatOffender>, StoreError> {
+    let rows = connection.all(REPEAT_OFFENDERS, params![since.as_micros(), MOST])?;
     rows.iter()
         .map(|row| {
             Ok(RepeatOffender {
                 fingerprint: fingerprint(row)?,
-                alertname: get(row, "alertname")?,
-                target: get(row, "target")?,
+                alertname: row.get("alertname")?,
+                target: row.get("target")?,
                 episodes: count(row, "episodes")?,
                 jobs: count(row, "jobs")?,
             })

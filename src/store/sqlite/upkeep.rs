@@ -8,16 +8,15 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use async_trait::async_trait;
+use rusqlite::params;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
-use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
+use crate::store::sqlite::connection::{Connection, Row};
 use crate::store::sqlite::migrations;
-use crate::store::sqlite::open::options;
-use crate::store::sqlite::rows::{count, database, get};
+use crate::store::sqlite::open;
+use crate::store::sqlite::rows::count;
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::upkeep::{Record, Room};
 
@@ -42,22 +41,17 @@ const COUNT_OLD: &str = "
 /// Gives free pages at the end of the file back to the disk.
 pub(super) struct GiveBack(pub(super) u64);
 
-#[async_trait]
 impl Write for GiveBack {
     type Output = u64;
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<u64, StoreError> {
-        let before = room_of(&mut *scope.connection).await?;
+    fn apply(self, scope: &mut Scope<'_>) -> Result<u64, StoreError> {
+        let before = room_of(scope.connection)?;
         let pages = self.0 / before.page_size.max(1);
         if pages == 0 || before.free == 0 {
             return Ok(0);
         }
-        let statement = format!("PRAGMA incremental_vacuum({pages})");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        let after = room_of(&mut *scope.connection).await?;
+        scope.connection.batch(&format!("PRAGMA incremental_vacuum({pages})"))?;
+        let after = room_of(scope.connection)?;
         Ok(before.pages.saturating_sub(after.pages) * before.page_size)
     }
 }
@@ -68,8 +62,8 @@ struct Pages {
     free: u64,
 }
 
-async fn room_of(connection: &mut SqliteConnection) -> Result<Pages, StoreError> {
-    let row = sqlx::query(ROOM).fetch_one(connection).await.map_err(database)?;
+fn room_of(connection: &Connection) -> Result<Pages, StoreError> {
+    let row = connection.one(ROOM, [])?;
     Ok(Pages {
         page_size: count(&row, "page_size")?,
         pages: count(&row, "page_count")?,
@@ -78,9 +72,8 @@ async fn room_of(connection: &mut SqliteConnection) -> Result<Pages, StoreError>
 }
 
 /// How large the database is.
-pub(super) async fn room(pool: &SqlitePool) -> Result<Room, StoreError> {
-    let mut connection = pool.acquire().await.map_err(database)?;
-    let pages = room_of(&mut connection).await?;
+pub(super) fn room(connection: &Connection) -> Result<Room, StoreError> {
+    let pages = room_of(connection)?;
     Ok(Room {
         bytes: pages.pages * pages.page_size,
         free: pages.free * pages.page_size,
@@ -102,18 +95,16 @@ pub struct Checkup {
 /// # Errors
 ///
 /// It cannot be read, or is no database.
-pub async fn check(path: &Path) -> Result<Checkup, StoreError> {
-    let mut connection = read_only(path).await?;
-    let schema = migrations::version(&mut connection).await?;
+pub fn check(path: &Path) -> Result<Checkup, StoreError> {
+    let connection = read_only(path)?;
+    let schema = migrations::version(&connection)?;
     let mut findings = Vec::new();
-    let rows = sqlx::query("PRAGMA integrity_check").fetch_all(&mut connection).await;
-    for row in &rows.map_err(database)? {
-        let line: String = get(row, "integrity_check")?;
+    for row in connection.all("PRAGMA integrity_check", [])? {
+        let line: String = row.get("integrity_check")?;
         findings.extend(Some(line).filter(|line| line != "ok"));
     }
-    let rows = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut connection).await;
-    for row in &rows.map_err(database)? {
-        findings.push(dangling(row)?);
+    for row in connection.all("PRAGMA foreign_key_check", [])? {
+        findings.push(dangling(&row)?);
     }
     let newest = migrations::NEWEST;
     if schema > newest {
@@ -121,7 +112,7 @@ pub async fn check(path: &Path) -> Result<Checkup, StoreError> {
             "it has schema {schema}, and this healgate knows schemas up to {newest}"
         ));
     }
-    connection.close().await.map_err(database)?;
+    connection.close()?;
     Ok(Checkup {
         schema,
         newest,
@@ -129,9 +120,9 @@ pub async fn check(path: &Path) -> Result<Checkup, StoreError> {
     })
 }
 
-fn dangling(row: &SqliteRow) -> Result<String, StoreError> {
-    let (table, parent): (String, String) = (get(row, "table")?, get(row, "parent")?);
-    let number: Option<i64> = get(row, "rowid")?;
+fn dangling(row: &Row) -> Result<String, StoreError> {
+    let (table, parent): (String, String) = (row.get("table")?, row.get("parent")?);
+    let number: Option<i64> = row.get("rowid")?;
     let number = number.map_or_else(String::new, |number| format!(" {number}"));
     Ok(format!(
         "the row{number} of {table} refers to a row of {parent} that is not there"
@@ -144,7 +135,7 @@ fn dangling(row: &SqliteRow) -> Result<String, StoreError> {
 /// # Errors
 ///
 /// The file is there already, the database cannot be read, or the disk is full; nothing is left behind then.
-pub async fn backup(path: &Path, file: &Path) -> Result<u64, StoreError> {
+pub fn backup(path: &Path, file: &Path) -> Result<u64, StoreError> {
     let refused = |what: &str, file: &Path| {
         let what = format!("failed to {what} {}", file.display());
         move |error: io::Error| StoreError::Refused(format!("{what}: {error}"))
@@ -153,7 +144,7 @@ pub async fn backup(path: &Path, file: &Path) -> Result<u64, StoreError> {
         let taken = io::Error::from(io::ErrorKind::AlreadyExists);
         return Err(refused("write", file)(taken));
     }
-    let mut connection = read_only(path).await?;
+    let connection = read_only(path)?;
     let mut unfinished = file.as_os_str().to_owned();
     unfinished.push(".unfinished");
     let unfinished = Unfinished(PathBuf::from(unfinished));
@@ -161,12 +152,9 @@ pub async fn backup(path: &Path, file: &Path) -> Result<u64, StoreError> {
     let mut new = OpenOptions::new();
     new.write(true).create_new(true).mode(0o600);
     new.open(&unfinished.0).map_err(refused("create", &unfinished.0))?;
-    sqlx::query("VACUUM INTO ?1")
-        .bind(unfinished.0.to_str().ok_or_else(|| not_text(file))?)
-        .execute(&mut connection)
-        .await
-        .map_err(database)?;
-    connection.close().await.map_err(database)?;
+    let name = unfinished.0.to_str().ok_or_else(|| not_text(file))?;
+    connection.execute("VACUUM INTO ?1", params![name])?;
+    connection.close()?;
     let copy = File::open(&unfinished.0).map_err(refused("open", &unfinished.0))?;
     copy.sync_all().map_err(refused("sync", &unfinished.0))?;
     let bytes = copy.metadata().map_err(refused("read", &unfinished.0))?.len();
@@ -198,9 +186,9 @@ impl Drop for Unfinished {
 /// # Errors
 ///
 /// The file cannot be read, or has another schema than this program's.
-pub async fn count_old(path: &Path, jobs: Timestamp, logs: Timestamp) -> Result<Vec<(Record, u64)>, StoreError> {
-    let mut connection = read_only(path).await?;
-    let schema = migrations::version(&mut connection).await?;
+pub fn count_old(path: &Path, jobs: Timestamp, logs: Timestamp) -> Result<Vec<(Record, u64)>, StoreError> {
+    let connection = read_only(path)?;
+    let schema = migrations::version(&connection)?;
     if schema != migrations::NEWEST {
         return Err(StoreError::Refused(format!(
             "{} has schema {schema}, and this healgate counts in schema {} alone",
@@ -208,21 +196,12 @@ pub async fn count_old(path: &Path, jobs: Timestamp, logs: Timestamp) -> Result<
             migrations::NEWEST
         )));
     }
-    let row = sqlx::query(COUNT_OLD)
-        .bind(jobs.as_micros())
-        .bind(logs.as_micros())
-        .fetch_one(&mut connection)
-        .await
-        .map_err(database)?;
+    let row = connection.one(COUNT_OLD, params![jobs.as_micros(), logs.as_micros()])?;
     let counts = Record::ALL.map(|record| Ok((record, count(&row, record.as_str())?)));
-    connection.close().await.map_err(database)?;
+    connection.close()?;
     counts.into_iter().collect()
 }
 
-async fn read_only(path: &Path) -> Result<SqliteConnection, StoreError> {
-    options(path)
-        .read_only(true)
-        .connect()
-        .await
-        .map_err(|error| StoreError::Refused(format!("failed to open {}: {}", path.display(), database(error))))
+fn read_only(path: &Path) -> Result<Connection, StoreError> {
+    open::read_only(path).map_err(|error| StoreError::Refused(format!("failed to open {}: {error}", path.display())))
 }

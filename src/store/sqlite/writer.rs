@@ -5,23 +5,18 @@
 
 use std::fmt;
 use std::fs::File;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
-use async_trait::async_trait;
-use futures_util::FutureExt;
-use serde::Serialize;
-use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{Sqlite, SqliteConnection};
+use rusqlite::Params;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 
 use crate::domain::ids::JobId;
 use crate::store::StoreError;
 use crate::store::observe::{Committed, FinishedJob, Observer};
-use crate::store::sqlite::rows::{database, to_json};
+use crate::store::sqlite::connection::Connection;
 
 /// Commands that may wait. A full queue makes callers wait, and Alertmanager's own time-out bounds that.
 const QUEUE: usize = 1024;
@@ -30,40 +25,23 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 256;
 
 /// One change of the database.
-#[async_trait]
 pub(super) trait Write: Send + 'static {
     type Output: Send + 'static;
 
     /// Makes the change inside the batch's transaction; on an error its part is rolled back.
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<Self::Output, StoreError>;
+    fn apply(self, scope: &mut Scope<'_>) -> Result<Self::Output, StoreError>;
 }
 
 /// What a command works with.
 pub(super) struct Scope<'a> {
-    pub(super) connection: &'a mut SqliteConnection,
+    pub(super) connection: &'a Connection,
     committed: &'a mut Committed,
 }
 
-/// A statement with what it is bound to.
-pub(super) type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
-
 impl Scope<'_> {
     /// Runs a statement that answers with no rows. How many rows it changed.
-    pub(super) async fn execute(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
-        let done = statement.execute(&mut *self.connection).await.map_err(database)?;
-        Ok(done.rows_affected())
-    }
-
-    /// Runs a statement that takes its rows as JSON. One that names many columns reads each row into an `item` first, as
-    /// `json_each` writes its `value` anew wherever that is named.
-    pub(super) async fn write_rows<T: Serialize>(
-        &mut self,
-        statement: &'static str,
-        rows: &[T],
-    ) -> Result<(), StoreError> {
-        self.execute(sqlx::query(statement).bind(to_json(rows)?))
-            .await
-            .map(drop)
+    pub(super) fn execute(&mut self, sql: &'static str, params: impl Params) -> Result<u64, StoreError> {
+        self.connection.execute(sql, params)
     }
 
     /// Notes that followers of that job have something new to read.
@@ -108,10 +86,10 @@ impl Scope<'_> {
     }
 }
 
-/// The writer, and the way to it.
+/// The writer, and the way to it. It has a thread of its own, as every change waits for the disk.
 pub(super) struct Writer {
     commands: Commands,
-    task: JoinHandle<()>,
+    ended: oneshot::Receiver<()>,
 }
 
 /// Sends commands to the writer, which ends when nobody can any more.
@@ -129,16 +107,23 @@ impl fmt::Debug for Writer {
 impl Writer {
     /// Starts the writer on its connection. It ends when the handle is gone: then it does what is still in the queue,
     /// closes the file, and lets go of the lock.
-    pub(super) fn start(connection: SqliteConnection, lock: File, observer: Arc<dyn Observer>) -> Self {
+    pub(super) fn start(connection: Connection, lock: File, observer: Arc<dyn Observer>) -> Result<Self, StoreError> {
         let (commands, queue) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(async move {
-            write_batches(connection, queue, observer).await;
+        let (end, ended) = oneshot::channel();
+        let write = move || {
+            write_batches(connection, queue, &*observer);
             drop(lock);
-        });
-        Self {
+            // Nobody may wait for it.
+            let _ = end.send(());
+        };
+        thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(write)
+            .map_err(|error| StoreError::Refused(format!("failed to start the writer of the database: {error}")))?;
+        Ok(Self {
             commands: Commands(commands),
-            task,
-        }
+            ended,
+        })
     }
 
     /// A way to the writer that may be copied; the writer goes on until all are gone.
@@ -148,10 +133,10 @@ impl Writer {
 
     /// Ends the writer and waits for that.
     pub(super) async fn close(self) {
-        let Self { commands, task } = self;
+        let Self { commands, ended } = self;
         drop(commands);
-        if let Err(error) = task.await {
-            tracing::error!(%error, "the database's writer ended badly");
+        if ended.await.is_err() {
+            tracing::error!("the database's writer ended badly");
         }
     }
 
@@ -176,10 +161,9 @@ impl Commands {
     }
 }
 
-#[async_trait]
 trait Command: Send {
     /// Applies the change; whether it succeeded.
-    async fn apply(&mut self, scope: &mut Scope<'_>) -> bool;
+    fn apply(&mut self, scope: &mut Scope<'_>) -> bool;
 
     /// Tells the caller. `failed`: the whole batch could not be committed.
     fn answer(self: Box<Self>, failed: Option<&str>);
@@ -191,11 +175,10 @@ struct PendingWrite<W: Write> {
     reply: oneshot::Sender<Result<W::Output, StoreError>>,
 }
 
-#[async_trait]
 impl<W: Write> Command for PendingWrite<W> {
-    async fn apply(&mut self, scope: &mut Scope<'_>) -> bool {
+    fn apply(&mut self, scope: &mut Scope<'_>) -> bool {
         if let Some(write) = self.write.take() {
-            self.result = Some(write.apply(scope).await);
+            self.result = Some(write.apply(scope));
         }
         matches!(self.result, Some(Ok(_)))
     }
@@ -212,25 +195,20 @@ impl<W: Write> Command for PendingWrite<W> {
     }
 }
 
-async fn write_batches(
-    mut connection: SqliteConnection,
-    mut queue: mpsc::Receiver<Box<dyn Command>>,
-    observer: Arc<dyn Observer>,
-) {
+fn write_batches(connection: Connection, mut queue: mpsc::Receiver<Box<dyn Command>>, observer: &dyn Observer) {
     let mut batch = Vec::with_capacity(BATCH);
-    while queue.recv_many(&mut batch, BATCH).await > 0 {
+    while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
         let began = Instant::now();
         let mut committed = Committed::default();
         // A mistake in one command must not silence the writer for good.
-        let outcome = AssertUnwindSafe(transact(&mut connection, &mut batch, &mut committed))
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| Err(StoreError::Database("a change panicked".to_owned())));
+        let transact = AssertUnwindSafe(|| transact(&connection, &mut batch, &mut committed));
+        let outcome =
+            catch_unwind(transact).unwrap_or_else(|_| Err(StoreError::Database("a change panicked".to_owned())));
         let failed = outcome.err().map(|error| error.to_string());
         if let Some(failure) = &failed {
             tracing::error!(failure, writes = batch.len(), "a batch of writes was not committed");
             // The transaction may be gone already; then there is nothing to roll back.
-            let _ = sqlx::raw_sql("ROLLBACK").execute(&mut connection).await;
+            let _ = connection.batch("ROLLBACK");
             committed = Committed::default();
         }
         for command in batch.drain(..) {
@@ -239,35 +217,30 @@ async fn write_batches(
         committed.took = began.elapsed();
         observer.committed(&committed);
     }
-    if let Err(error) = sqlx::Connection::close(connection).await {
+    if let Err(error) = connection.close() {
         tracing::warn!(%error, "failed to close the database");
     }
 }
 
-async fn transact(
-    connection: &mut SqliteConnection,
+fn transact(
+    connection: &Connection,
     batch: &mut [Box<dyn Command>],
     committed: &mut Committed,
 ) -> Result<(), StoreError> {
-    run(connection, "BEGIN IMMEDIATE").await?;
+    connection.execute("BEGIN IMMEDIATE", [])?;
     for command in batch {
-        run(connection, "SAVEPOINT command").await?;
+        connection.execute("SAVEPOINT command", [])?;
         let mut own = Committed::default();
         let mut scope = Scope {
-            connection: &mut *connection,
+            connection,
             committed: &mut own,
         };
-        if command.apply(&mut scope).await {
+        if command.apply(&mut scope) {
             committed.add(own);
         } else {
-            run(connection, "ROLLBACK TO command").await?;
+            connection.execute("ROLLBACK TO command", [])?;
         }
-        run(connection, "RELEASE command").await?;
+        connection.execute("RELEASE command", [])?;
     }
-    run(connection, "COMMIT").await
-}
-
-async fn run(connection: &mut SqliteConnection, statement: &'static str) -> Result<(), StoreError> {
-    sqlx::query(statement).execute(connection).await.map_err(database)?;
-    Ok(())
+    connection.execute("COMMIT", []).map(drop)
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 
+use rusqlite::Connection;
 use serde_json::Value;
-use sqlx::Connection;
 
 use crate::support::folder::Folder;
 use crate::support::gateway::Gateway;
@@ -125,17 +125,12 @@ pub(super) async fn check_logs(gateway: &Gateway, jobs: &HashMap<String, Value>)
     }
 }
 
-pub(super) async fn check_database(folder: &Folder) {
-    let url = format!("sqlite://{}", folder.path("var/healgate.db").display());
-    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
-    let integrity: String = sqlx::query_scalar("PRAGMA integrity_check")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
-    assert_eq!(integrity, "ok");
-    let orphans = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut connection).await;
-    assert!(orphans.unwrap().is_empty());
+pub(super) fn check_database(folder: &Folder) {
+    let connection = Connection::open(folder.path("var/healgate.db")).unwrap();
+    let integrity = connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0));
+    assert_eq!(integrity.unwrap(), "ok");
+    let is_empty = |sql: &str| !connection.prepare(sql).unwrap().exists([]).unwrap();
+    assert!(is_empty("PRAGMA foreign_key_check"));
     let doubles = "SELECT episode FROM jobs WHERE trigger_kind = 'alert' GROUP BY episode, route HAVING COUNT(*) > 1";
-    let doubles = sqlx::query(doubles).fetch_all(&mut connection).await;
-    assert!(doubles.unwrap().is_empty(), "two jobs of one episode");
+    assert!(is_empty(doubles), "two jobs of one episode");
 }

@@ -3,57 +3,45 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use healgate::domain::attempt::Outcome;
 use healgate::store::read::JobFilter;
 use healgate::store::sqlite::{backup, check};
 use healgate::store::{Store, StoreError};
 
-use sqlx::{Connection, SqliteConnection};
+use rusqlite::Connection;
+use tokio::task::spawn_blocking;
 
 use super::world::{Heard, World, ending, firing, first, open, route};
 
-async fn refused(original: &Path, copy: &Path) -> String {
-    let error = backup(original, copy).await.unwrap_err();
+fn refused(original: &Path, copy: &Path) -> String {
+    let error = backup(original, copy).unwrap_err();
     assert!(matches!(error, StoreError::Refused(_)), "{error}");
     error.to_string()
 }
 
 /// Makes a copy while alerts come in. How many came meanwhile.
 async fn copy_under_load(world: &World, copy: &Path) -> usize {
-    let is_copied = AtomicBool::new(false);
-    let load = async {
-        let mut during = 0;
-        while !is_copied.load(Ordering::SeqCst) || during < 20 {
-            let alert = format!("during{during}");
-            world
-                .job_for(firing(&alert, world.ago(9)).via(route("r"), &alert))
-                .await;
-            during += 1;
-        }
-        during
-    };
-    let original = world.path("healgate.db");
-    let copying = async {
-        let bytes = backup(&original, copy).await;
-        is_copied.store(true, Ordering::SeqCst);
-        bytes
-    };
-    let (bytes, during) = tokio::join!(copying, load);
+    let (original, to) = (world.path("healgate.db"), copy.to_owned());
+    let copying = spawn_blocking(move || backup(&original, &to));
+    let mut during = 0;
+    while !copying.is_finished() || during < 20 {
+        let alert = format!("during{during}");
+        let report = firing(&alert, world.ago(9)).via(route("r"), &alert);
+        world.job_for(report).await;
+        during += 1;
+    }
+    let bytes = copying.await.unwrap();
     let file = std::fs::metadata(copy).unwrap();
     assert_eq!((bytes.unwrap(), file.permissions().mode() & 0o777), (file.len(), 0o600));
     during
 }
 
-async fn auto_vacuum(database: &Path) -> i64 {
-    let url = format!("sqlite://{}", database.display());
-    let mut connection = SqliteConnection::connect(&url).await.unwrap();
-    let setting = sqlx::query_scalar("PRAGMA auto_vacuum")
-        .fetch_one(&mut connection)
-        .await;
-    connection.close().await.unwrap();
-    setting.unwrap()
+fn auto_vacuum(database: &Path) -> i64 {
+    let connection = Connection::open(database).unwrap();
+    connection
+        .query_one("PRAGMA auto_vacuum", [], |row| row.get(0))
+        .unwrap()
 }
 
 #[tokio::test]
@@ -73,7 +61,7 @@ async fn a_copy_made_under_load_opens_and_has_every_job_that_was_there_before_it
     let files = restored.path().read_dir().unwrap();
     let names: Vec<_> = files.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["healgate.db"], "nothing is left beside it");
-    assert_eq!(check(&copy).await.unwrap().findings, Vec::<String>::new());
+    assert_eq!(check(&copy).unwrap().findings, Vec::<String>::new());
 
     let store = open(restored.path(), Arc::new(Heard::default())).await.unwrap();
     for job in &before {
@@ -93,8 +81,8 @@ async fn a_copy_made_under_load_opens_and_has_every_job_that_was_there_before_it
     // It is a whole database: it can be written to, and its room given back.
     store.finish(key, ending(Outcome::Ok, world.now())).await.unwrap();
     store.close().await;
-    assert_eq!(auto_vacuum(&copy).await, 2, "incremental");
-    assert_eq!(world.damage().await, Vec::<String>::new());
+    assert_eq!(auto_vacuum(&copy), 2, "incremental");
+    assert_eq!(world.damage(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -103,22 +91,18 @@ async fn a_copy_overwrites_nothing_and_leaves_nothing_where_it_fails() {
     let original = world.path("healgate.db");
     let taken = world.path("taken.db");
     std::fs::write(&taken, "mine").unwrap();
-    assert!(refused(&original, &taken).await.contains("already exists"));
+    assert!(refused(&original, &taken).contains("already exists"));
     assert_eq!(std::fs::read(&taken).unwrap(), b"mine");
-    assert!(refused(&original, &original).await.contains("already exists"));
+    assert!(refused(&original, &original).contains("already exists"));
     let link = world.path("link.db");
     std::os::unix::fs::symlink("nowhere", &link).unwrap();
-    refused(&original, &link).await;
+    refused(&original, &link);
     let nowhere = world.path("no/such/folder.db");
-    assert!(refused(&original, &nowhere).await.contains("failed to create"));
-    assert!(
-        refused(&world.path("gone.db"), &world.path("copy.db"))
-            .await
-            .contains("gone.db")
-    );
+    assert!(refused(&original, &nowhere).contains("failed to create"));
+    assert!(refused(&world.path("gone.db"), &world.path("copy.db")).contains("gone.db"));
     let broken = world.path("broken.db");
     std::fs::write(&broken, "not a database, but somebody's text".repeat(100)).unwrap();
-    backup(&broken, &world.path("copy.db")).await.unwrap_err();
+    backup(&broken, &world.path("copy.db")).unwrap_err();
     for left in ["copy.db", "copy.db.unfinished", "taken.db.unfinished"] {
         assert!(!world.path(left).exists(), "{left}");
     }
@@ -129,12 +113,10 @@ async fn a_copy_overwrites_nothing_and_leaves_nothing_where_it_fails() {
 async fn a_check_finds_what_refers_to_nothing_and_pages_that_are_broken() {
     let world = World::new().await;
     world.job_for(firing("a", world.ago(9)).via(route("r"), "a")).await;
-    let checkup = check(&world.path("healgate.db")).await.unwrap();
+    let checkup = check(&world.path("healgate.db")).unwrap();
     assert_eq!((checkup.schema, checkup.findings), (checkup.newest, Vec::new()));
-    world
-        .meddle("PRAGMA foreign_keys = OFF; DELETE FROM notifications; PRAGMA user_version = 999")
-        .await;
-    let findings = world.damage().await.join("\n");
+    world.meddle("PRAGMA foreign_keys = OFF; DELETE FROM notifications; PRAGMA user_version = 999");
+    let findings = world.damage().join("\n");
     assert!(
         findings.contains("of decisions refers to a row of notifications"),
         "{findings}"
@@ -142,11 +124,11 @@ async fn a_check_finds_what_refers_to_nothing_and_pages_that_are_broken() {
     assert!(findings.contains("it has schema 999"), "{findings}");
 
     let copy = world.path("copy.db");
-    backup(&world.path("healgate.db"), &copy).await.unwrap();
+    backup(&world.path("healgate.db"), &copy).unwrap();
     let mut bytes = std::fs::read(&copy).unwrap();
     let middle = bytes.len() / 2 / 4096 * 4096;
     bytes[middle..middle + 64].fill(0xff);
     std::fs::write(&copy, bytes).unwrap();
-    let found = check(&copy).await;
+    let found = check(&copy);
     assert!(found.map_or(true, |checkup| checkup.findings.len() > 2));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use healgate::store::{Store, StoreError};
-use sqlx::{Connection, SqliteConnection};
+use rusqlite::Connection;
 
 use super::world::{Heard, World, firing, first, open, received, route};
 
@@ -31,30 +31,21 @@ async fn what_was_stored_is_there_after_the_store_was_opened_again() {
 #[tokio::test]
 async fn a_database_of_the_first_version_keeps_its_jobs() {
     let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}?mode=rwc", folder.path().join("healgate.db").display());
-    let mut connection = SqliteConnection::connect(&url).await.unwrap();
-    sqlx::raw_sql(include_str!("../../../migrations/sqlite/0001_initial.sql"))
-        .execute(&mut connection)
-        .await
+    let connection = Connection::open(folder.path().join("healgate.db")).unwrap();
+    connection
+        .execute_batch(include_str!("../../../migrations/sqlite/0001_initial.sql"))
         .unwrap();
     let world = World::new().await;
     let made = world.manual("a");
     let id = made.id;
-    sqlx::query(
-        "INSERT INTO jobs (id, status, playbook, target, trigger_kind, triggered_by, parameters, created_at, run_at,
-                           expires_at)
-         VALUES (?1, 'queued', 'restart-container', 'a', 'manual', 'ada', ?2, 1, 1, 1)",
-    )
-    .bind(id.to_string())
-    .bind(serde_json::to_string(&made.parameters).unwrap())
-    .execute(&mut connection)
-    .await
-    .unwrap();
-    sqlx::raw_sql("PRAGMA user_version = 1")
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    connection.close().await.unwrap();
+    let insert = "
+        INSERT INTO jobs (id, status, playbook, target, trigger_kind, triggered_by, parameters, created_at, run_at,
+                          expires_at)
+        VALUES (?1, 'queued', 'restart-container', 'a', 'manual', 'ada', ?2, 1, 1, 1)";
+    let parameters = serde_json::to_string(&made.parameters).unwrap();
+    connection.execute(insert, (id.to_string(), parameters)).unwrap();
+    connection.execute_batch("PRAGMA user_version = 1").unwrap();
+    drop(connection);
     let store = open(folder.path(), Arc::new(Heard::default())).await.unwrap();
     let job = store.find_job(id).await.unwrap().unwrap();
     assert_eq!(
@@ -105,13 +96,9 @@ async fn a_schema_of_a_newer_healgate_is_refused_and_left_alone() {
         .unwrap()
         .close()
         .await;
-    let url = format!("sqlite://{}", folder.path().join("healgate.db").display());
-    let mut connection = SqliteConnection::connect(&url).await.unwrap();
-    sqlx::raw_sql("PRAGMA user_version = 999")
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    connection.close().await.unwrap();
+    let connection = Connection::open(folder.path().join("healgate.db")).unwrap();
+    connection.execute_batch("PRAGMA user_version = 999").unwrap();
+    drop(connection);
     let error = open(folder.path(), Arc::new(Heard::default()))
         .await
         .unwrap_err()

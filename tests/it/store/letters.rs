@@ -200,7 +200,7 @@ async fn a_log_that_cannot_be_read_keeps_no_message_from_being_sent() {
     let key = world.claim_one().await;
     world.store.append_log(key, 0, b"PLAY\n".to_vec()).await.unwrap();
     world.end(key, Outcome::HostsFailed).await;
-    world.meddle("UPDATE log_chunks SET compressed = 1, data = x'00'").await;
+    world.meddle("UPDATE log_chunks SET compressed = 1, data = x'00'");
     assert!(world.store.read_log(key.job, 1, 0, 100).await.is_err());
     assert_eq!(story.work().await, Next::Later);
     let got = bodies(&receiver);
@@ -214,8 +214,7 @@ async fn a_job_that_cannot_be_read_is_tried_again_and_the_others_are_told_of() {
     let mut story = Story::new(2, receiver.address(), Rate::default()).await;
     story
         .world
-        .meddle("UPDATE jobs SET parameters = '{}' WHERE id = (SELECT MIN(id) FROM jobs)")
-        .await;
+        .meddle("UPDATE jobs SET parameters = '{}' WHERE id = (SELECT MIN(id) FROM jobs)");
     assert_eq!(story.work().await, Next::At(story.world.now() + Duration::from_secs(1)));
     assert_eq!(bodies(&receiver).len(), 1);
     let waits = story.world.outbox.next_message("ops").await.unwrap().unwrap();

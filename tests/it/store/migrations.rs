@@ -10,7 +10,7 @@ use healgate::store::Store;
 use healgate::store::outbox::Outbox;
 use healgate::store::read::JobFilter;
 use healgate::store::sqlite::{SqliteStore, check};
-use sqlx::{Connection, SqliteConnection};
+use rusqlite::Connection;
 
 use super::world::{Heard, World, ending, first, open, parameters, task};
 
@@ -106,8 +106,7 @@ impl Old {
                 .replace("PARAMETERS", &serde_json::to_string(&parameters()).unwrap())
                 .replace("TASK", &serde_json::to_string(&task("restart")).unwrap())
         };
-        let url = format!("sqlite://{}?mode=rwc", old.folder.path().join("healgate.db").display());
-        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+        let connection = Connection::open(old.folder.path().join("healgate.db")).unwrap();
         let mut run = steps()[..version].to_vec();
         run.insert(1, filled(FIRST));
         // In its place among the steps: what a version wrote, later ones have changed.
@@ -116,12 +115,8 @@ impl Old {
         }
         run.push(format!("PRAGMA user_version = {version}"));
         for text in run {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(text))
-                .execute(&mut connection)
-                .await
-                .unwrap();
+            connection.execute_batch(&text).unwrap();
         }
-        connection.close().await.unwrap();
         old
     }
 
@@ -180,7 +175,7 @@ async fn a_filled_database_of_every_version_is_upgraded_and_read_back() {
     for version in 1..newest {
         let old = Old::of(version).await;
         let path = old.folder.path().join("healgate.db");
-        let before = check(&path).await.unwrap();
+        let before = check(&path).unwrap();
         assert_eq!((before.schema, before.findings), (version, Vec::new()), "{version}");
         let store = old.open().await;
         old.reads_as_it_was_written(&store).await;
@@ -194,7 +189,7 @@ async fn a_filled_database_of_every_version_is_upgraded_and_read_back() {
         assert_eq!(held.len(), usize::from(version >= 8));
         old.goes_on(&store, &World::new().await).await;
         store.close().await;
-        let after = check(&path).await.unwrap();
+        let after = check(&path).unwrap();
         assert_eq!(
             (after.schema, after.newest, after.findings),
             (newest, newest, Vec::new()),

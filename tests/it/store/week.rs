@@ -364,7 +364,7 @@ impl Week {
         };
         let routes: Vec<Route> = (0..4).flat_map(routes_of).collect();
         self.world.pruner(keep, &routes).pass().await.unwrap();
-        assert_eq!(self.world.damage().await, Vec::<String>::new());
+        assert_eq!(self.world.damage(), Vec::<String>::new());
     }
 
     async fn state(&self) -> String {

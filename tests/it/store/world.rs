@@ -29,7 +29,7 @@ use healgate::store::sqlite::{self, SqliteStore};
 use healgate::store::upkeep::Upkeep;
 use healgate::store::{By, Claim, HeldBack, Received, Store, StoreError};
 
-use sqlx::{Connection, SqliteConnection};
+use rusqlite::Connection;
 
 use crate::support::wait::until;
 
@@ -126,16 +126,14 @@ impl World {
     }
 
     /// What is wrong with the database's pages, indexes and references.
-    pub(super) async fn damage(&self) -> Vec<String> {
-        sqlite::check(&self.path("healgate.db")).await.unwrap().findings
+    pub(super) fn damage(&self) -> Vec<String> {
+        sqlite::check(&self.path("healgate.db")).unwrap().findings
     }
 
     /// Changes the database behind the store's back.
-    pub(super) async fn meddle(&self, statement: &'static str) {
-        let url = format!("sqlite://{}", self._folder.path().join("healgate.db").display());
-        let mut connection = SqliteConnection::connect(&url).await.unwrap();
-        sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
+    pub(super) fn meddle(&self, statement: &'static str) {
+        let connection = Connection::open(self.path("healgate.db")).unwrap();
+        connection.execute_batch(statement).unwrap();
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -1,28 +1,21 @@
 //! A disk that is full, neighbours in a batch of writes, and a mistake in one of them.
 
-use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use super::{deaf, opened};
 use crate::store::StoreError;
 use crate::store::sqlite::Probe;
-use crate::store::sqlite::rows::database;
+use crate::store::sqlite::readers::Readers;
 use crate::store::sqlite::writer::{Scope, Write, Writer};
 
 /// Runs a statement, with that many bytes.
 struct Statement(&'static str, i64);
 
-#[async_trait]
 impl Write for Statement {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
-        sqlx::query(self.0)
-            .bind(self.1)
-            .execute(&mut *scope.connection)
-            .await
-            .map_err(database)?;
-        Ok(())
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        scope.execute(self.0, [self.1]).map(drop)
     }
 }
 
@@ -32,19 +25,16 @@ const FILL: &str = "
 
 const FAIL_HALF_WAY: &str = "INSERT INTO probe (id, count) VALUES (2, ?1)";
 
-async fn count(writer: &sqlx::SqlitePool, sql: &'static str) -> i64 {
-    sqlx::query_scalar(sql).fetch_one(writer).await.unwrap()
+async fn count(readers: &Readers, sql: &'static str) -> i64 {
+    readers.read(|connection| connection.value(sql, [])).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_full_disk_is_told_as_unavailable_and_the_writer_goes_on() {
-    let (_folder, mut opened) = opened().await;
-    let limit: i64 = sqlx::query_scalar("PRAGMA max_page_count = 100")
-        .fetch_one(&mut opened.writer)
-        .await
-        .unwrap();
+    let (_folder, opened) = opened().await;
+    let limit: i64 = opened.writer.value("PRAGMA max_page_count = 100", []).unwrap();
     assert_eq!(limit, 100);
-    let writer = Writer::start(opened.writer, opened.lock, deaf());
+    let writer = Writer::start(opened.writer, opened.lock, deaf()).unwrap();
     let full = writer.write(Statement(FILL, 10_000_000)).await.unwrap_err();
     assert!(
         matches!(&full, StoreError::Unavailable(text) if text.contains("full")),
@@ -68,7 +58,7 @@ async fn a_full_disk_is_told_as_unavailable_and_the_writer_goes_on() {
 #[tokio::test]
 async fn a_write_that_fails_does_not_harm_its_neighbours() {
     let (_folder, opened) = opened().await;
-    let writer = Writer::start(opened.writer, opened.lock, deaf());
+    let writer = Writer::start(opened.writer, opened.lock, deaf()).unwrap();
     let writes = (0..50).map(|number| writer.write(Statement(if number % 2 == 0 { FILL } else { FAIL_HALF_WAY }, 1)));
     for (number, answer) in join_all(writes).await.into_iter().enumerate() {
         assert_eq!(answer.is_ok(), number % 2 == 0, "{number}: {answer:?}");
@@ -80,7 +70,7 @@ async fn a_write_that_fails_does_not_harm_its_neighbours() {
 #[tokio::test]
 async fn a_caller_that_goes_away_leaves_no_transaction_open() {
     let (_folder, opened) = opened().await;
-    let writer = Writer::start(opened.writer, opened.lock, deaf());
+    let writer = Writer::start(opened.writer, opened.lock, deaf()).unwrap();
     for _ in 0..20 {
         let write = writer.write(Statement(FILL, 1));
         tokio::select! {
@@ -97,7 +87,7 @@ async fn a_caller_that_goes_away_leaves_no_transaction_open() {
 #[tokio::test]
 async fn what_was_in_the_queue_is_written_before_the_file_is_closed() {
     let (folder, opened) = opened().await;
-    let writer = Writer::start(opened.writer, opened.lock, deaf());
+    let writer = Writer::start(opened.writer, opened.lock, deaf()).unwrap();
     {
         let write = writer.write(Statement(FILL, 1));
         tokio::select! {
@@ -115,12 +105,11 @@ async fn what_was_in_the_queue_is_written_before_the_file_is_closed() {
 /// Panics in the middle of its change.
 struct Mistake;
 
-#[async_trait]
 impl Write for Mistake {
     type Output = ();
 
-    async fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
-        Statement(FILL, 1).apply(scope).await?;
+    fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
+        Statement(FILL, 1).apply(scope)?;
         panic!("a mistake");
     }
 }
@@ -129,7 +118,7 @@ impl Write for Mistake {
 async fn a_change_that_panics_leaves_nothing_and_the_writer_goes_on() {
     let (_folder, opened) = opened().await;
     let readers = opened.readers.clone();
-    let writer = Writer::start(opened.writer, opened.lock, deaf());
+    let writer = Writer::start(opened.writer, opened.lock, deaf()).unwrap();
     writer.write(Mistake).await.unwrap_err();
     assert_eq!(count(&readers, "SELECT COUNT(*) FROM notifications").await, 0);
     writer.write(Probe).await.unwrap();

@@ -1,0 +1,143 @@
+//! One connection to the file: statements that are prepared once, and rows whose columns are read by name.
+//!
+//! Every call blocks its thread, for as long as the disk takes: nothing here may run where futures are polled.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rusqlite::types::{FromSql, Value, ValueRef};
+use rusqlite::{Params, Statement};
+
+use crate::store::StoreError;
+
+/// Statements that stay prepared: more than a connection ever needs, but for lists with rare combinations of filters.
+const PREPARED: usize = 160;
+
+/// SQLite's primary result codes that mean: not now, or not on this disk.
+/// Source: <https://www.sqlite.org/rescode.html>.
+const NO_WRITES: [(i32, &str); 6] = [
+    (5, "it is busy"),
+    (8, "it is read-only"),
+    (10, "the disk answers with errors"),
+    (13, "the disk is full"),
+    (14, "it cannot be opened"),
+    (23, "access is denied"),
+];
+
+/// A connection.
+pub(super) struct Connection(rusqlite::Connection);
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
+
+/// A row, with its own copy of what it has.
+#[derive(Debug)]
+pub(super) struct Row {
+    columns: Arc<[String]>,
+    values: Vec<Value>,
+}
+
+impl Connection {
+    pub(super) fn new(connection: rusqlite::Connection) -> Self {
+        connection.set_prepared_statement_cache_capacity(PREPARED);
+        Self(connection)
+    }
+
+    /// Runs a statement that answers with no rows. How many rows it changed.
+    pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<u64, StoreError> {
+        let mut statement = self.0.prepare_cached(sql).map_err(database)?;
+        let changed = statement.execute(params).map_err(database)?;
+        Ok(changed as u64)
+    }
+
+    /// All rows.
+    pub(super) fn all(&self, sql: &str, params: impl Params) -> Result<Vec<Row>, StoreError> {
+        let mut statement = self.0.prepare_cached(sql).map_err(database)?;
+        let columns = columns(&statement);
+        let mut rows = statement.query(params).map_err(database)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().map_err(database)? {
+            all.push(Row::copy(&columns, row)?);
+        }
+        Ok(all)
+    }
+
+    /// The first row, if there is one.
+    pub(super) fn optional(&self, sql: &str, params: impl Params) -> Result<Option<Row>, StoreError> {
+        let mut statement = self.0.prepare_cached(sql).map_err(database)?;
+        let columns = columns(&statement);
+        let mut rows = statement.query(params).map_err(database)?;
+        let row = rows.next().map_err(database)?;
+        row.map(|row| Row::copy(&columns, row)).transpose()
+    }
+
+    /// The row of a statement that always has one.
+    pub(super) fn one(&self, sql: &str, params: impl Params) -> Result<Row, StoreError> {
+        self.optional(sql, params)?
+            .ok_or_else(|| database(rusqlite::Error::QueryReturnedNoRows))
+    }
+
+    /// Its only column.
+    pub(super) fn value<T: FromSql>(&self, sql: &str, params: impl Params) -> Result<T, StoreError> {
+        self.one(sql, params)?.at(0)
+    }
+
+    /// The same of a statement that may have no row.
+    pub(super) fn optional_value<T: FromSql>(&self, sql: &str, params: impl Params) -> Result<Option<T>, StoreError> {
+        self.optional(sql, params)?.map(|row| row.at(0)).transpose()
+    }
+
+    /// Runs statements that are not worth keeping.
+    pub(super) fn batch(&self, sql: &str) -> Result<(), StoreError> {
+        self.0.execute_batch(sql).map_err(database)
+    }
+
+    /// Closes the file.
+    pub(super) fn close(self) -> Result<(), StoreError> {
+        self.0.close().map_err(|(_, error)| database(error))
+    }
+}
+
+fn columns(statement: &Statement<'_>) -> Arc<[String]> {
+    statement.column_names().map(str::to_owned).collect()
+}
+
+impl Row {
+    fn copy(columns: &Arc<[String]>, row: &rusqlite::Row<'_>) -> Result<Self, StoreError> {
+        let values = (0..columns.len()).map(|column| row.get(column));
+        Ok(Self {
+            columns: Arc::clone(columns),
+            values: values.collect::<Result<_, _>>().map_err(database)?,
+        })
+    }
+
+    /// A column by its name.
+    pub(super) fn get<T: FromSql>(&self, column: &str) -> Result<T, StoreError> {
+        let number = self.columns.iter().position(|name| name == column);
+        self.at(number.ok_or_else(|| unreadable(column, "there is none"))?)
+    }
+
+    fn at<T: FromSql>(&self, column: usize) -> Result<T, StoreError> {
+        let value = self.values.get(column).map_or(ValueRef::Null, ValueRef::from);
+        let name = self.columns.get(column).map_or("", String::as_str);
+        T::column_result(value).map_err(|error| unreadable(name, error))
+    }
+}
+
+/// Turns SQLite's error into ours.
+#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
+pub(super) fn database(error: rusqlite::Error) -> StoreError {
+    let code = error.sqlite_error().map(|error| error.extended_code & 0xff);
+    match NO_WRITES.iter().find(|(number, _)| Some(*number) == code) {
+        Some((_, what)) => StoreError::Unavailable(format!("{what} ({error})")),
+        None => StoreError::Database(error.to_string()),
+    }
+}
+
+/// A column that does not have what it should.
+pub(super) fn unreadable(column: &str, error: impl fmt::Display) -> StoreError {
+    StoreError::Database(format!("failed to read the column {column}: {error}"))
+}
