@@ -63,6 +63,7 @@ use crate::store::read::{
 };
 use crate::store::sqlite::connection::Connection;
 use crate::store::sqlite::gather::Gatherer;
+use crate::store::sqlite::open::Opened;
 use crate::store::sqlite::readers::Readers;
 pub use crate::store::sqlite::upkeep::{Checkup, backup, check, count_old};
 use crate::store::sqlite::writer::{Scope, Write, Writer};
@@ -98,7 +99,10 @@ impl SqliteStore {
     /// Opens the file, or makes it, and brings its schema up to date. Fails if another process has it open, if its
     /// schema is newer than this program, or if SQLite itself is too old to be trusted.
     pub async fn open(path: &Path, observer: Arc<dyn Observer>) -> Result<Self, StoreError> {
-        let opened = open::open(path).await?;
+        Self::over(open::open(path).await?, observer)
+    }
+
+    fn over(opened: Opened, observer: Arc<dyn Observer>) -> Result<Self, StoreError> {
         let writer = Writer::start(opened.writer, opened.lock, observer)?;
         Ok(Self {
             gatherer: Gatherer::start(writer.commands()),
