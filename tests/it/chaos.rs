@@ -15,6 +15,7 @@ use crate::chaos::judge::{all_jobs, check_database, check_logs, check_witness, l
 use crate::support::alerts::{TestAlert, firing, notification};
 use crate::support::folder::Folder;
 use crate::support::gateway::Gateway;
+use crate::support::told;
 use crate::support::wait::until;
 
 /// `make soak` runs more, and others.
@@ -271,16 +272,10 @@ fn stand_in_that_starts_warm(folder: &Folder) {
     folder.program(WARM, &text);
 }
 
-/// A number from the environment, for a soak: how long, and which story.
-#[expect(clippy::disallowed_methods, reason = "a test's only way to be told something")]
-fn told(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
 #[tokio::test]
 async fn every_promise_holds_after_many_kills_stops_and_starts() {
-    let cycles = told("CYCLES").map_or(CYCLES, |cycles| cycles.try_into().unwrap());
-    let seed = told("SEED").unwrap_or(SEED);
+    let cycles = told::number("CYCLES").map_or(CYCLES, |cycles| cycles.try_into().unwrap());
+    let seed = told::number("SEED").unwrap_or(SEED);
     println!("CYCLES={cycles} SEED={seed}");
     let folder = Folder::new();
     stand_in_that_starts_warm(&folder);

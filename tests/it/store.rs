@@ -26,6 +26,7 @@ mod outbox;
 mod pruning;
 mod statistics;
 mod storms;
+mod table;
 mod texts;
 mod week;
 mod world;

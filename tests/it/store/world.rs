@@ -136,6 +136,13 @@ impl World {
         connection.execute_batch(statement).unwrap();
     }
 
+    /// The same, and what came of it.
+    pub(super) fn intrude(&self, statement: &str) -> Result<(), rusqlite::Error> {
+        let database = rusqlite::Connection::open(self.path("healgate.db"))?;
+        database.busy_timeout(Duration::from_secs(5))?;
+        database.execute_batch(statement)
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.now.load(Ordering::SeqCst))
     }

@@ -6,6 +6,7 @@ pub(crate) mod gateway;
 pub(crate) mod mailbox;
 pub(crate) mod monitoring;
 pub(crate) mod receiver;
+pub(crate) mod told;
 pub(crate) mod wait;
 
 /// An HTTP client.
