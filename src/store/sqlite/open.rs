@@ -33,11 +33,16 @@ const LOCK_PAUSE: Duration = Duration::from_millis(25);
 /// How long a connection waits for another process that holds the file: one that looks at it, or copies it.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Opens or creates the file and brings its schema up to date.
+/// Opens or creates the file and brings its schema up to date. What is committed is on disk.
 pub(super) async fn open(path: &Path) -> Result<Opened, StoreError> {
+    open_with(path, "FULL").await
+}
+
+/// The same with another word for `synchronous`, to see what the promise is worth.
+pub(super) async fn open_with(path: &Path, synchronous: &'static str) -> Result<Opened, StoreError> {
     let lock = lock(path).await?;
     let file = path.to_owned();
-    let writer = spawn_blocking(move || open_writer(&file)).await;
+    let writer = spawn_blocking(move || open_writer(&file, synchronous)).await;
     Ok(Opened {
         writer: writer
             .unwrap_or_else(|error| Err(StoreError::Database(format!("failed to open the database: {error}"))))?,
@@ -46,19 +51,19 @@ pub(super) async fn open(path: &Path) -> Result<Opened, StoreError> {
     })
 }
 
-fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+fn open_writer(path: &Path, synchronous: &str) -> Result<Connection, StoreError> {
     let is_new = fs::metadata(path).is_ok_and(|file| file.len() == 0);
     let writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     if is_new {
         // Of a file that has it already this would be a write, and on a full disk the gateway could not even be read.
         writer.batch("PRAGMA auto_vacuum = INCREMENTAL")?;
     }
-    let settings = "
-        PRAGMA journal_mode = WAL;
-        PRAGMA synchronous = FULL;
-        PRAGMA journal_size_limit = 67108864;
-        PRAGMA cache_size = -16000;";
-    writer.batch(settings)?;
+    writer.batch(&format!(
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = {synchronous};
+         PRAGMA journal_size_limit = 67108864;
+         PRAGMA cache_size = -16000;"
+    ))?;
     check_version(&writer)?;
     migrations::apply(&writer)?;
     Ok(writer)

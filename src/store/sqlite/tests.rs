@@ -1,6 +1,7 @@
-//! What only this adapter must prove: its plans, and what it does when the disk gives up.
+//! What only this adapter must prove: its plans, and what it does when the disk gives up or forgets.
 
 mod plans;
+mod power;
 mod troubles;
 
 use std::sync::Arc;
