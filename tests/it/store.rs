@@ -12,6 +12,7 @@ mod blocked;
 mod brakes;
 mod breakers;
 mod claims;
+mod clocks;
 mod couriers;
 mod file;
 mod healing;

@@ -35,9 +35,18 @@ const NEXT_READY: &str = "
     ORDER  BY ready.run_at, ready.id
     LIMIT  1";
 
-const ALL_IS_PAUSED: &str = "
-    -- all_is_paused
-    SELECT EXISTS (SELECT 1 FROM pauses WHERE scope = 'all')";
+const BEFORE_CLAIM: &str = "
+    -- before_claim
+    SELECT EXISTS (SELECT 1 FROM pauses WHERE scope = 'all')                             AS is_paused,
+           EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_by_creation WHERE created_at > ?1) AS clock_went_back";
+
+/// A job that was made before the clock went back need not wait for the clock to come that far again. What waits for a time
+/// still does: the next attempt, the end of a verification.
+const NEED_NOT_WAIT: &str = "
+    -- need_not_wait
+    UPDATE jobs INDEXED BY jobs_ready
+    SET    run_at = ?1
+    WHERE  status = 'queued' AND front = 1 AND blocked_by IS NULL AND run_at > ?1 AND attempts = 0";
 
 const CLAIM: &str = "
     -- claim
@@ -75,11 +84,14 @@ impl Write for ClaimJobs {
     type Output = Vec<Claim>;
 
     fn apply(self, scope: &mut Scope<'_>) -> Result<Vec<Claim>, StoreError> {
-        let all_is_paused: bool = scope.connection.value(ALL_IS_PAUSED, [])?;
-        if all_is_paused {
+        let before = scope.connection.one(BEFORE_CLAIM, params![self.now.as_micros()])?;
+        if before.get("is_paused")? {
             return Ok(Vec::new());
         }
         blocked::unblock(scope, self.now)?;
+        if before.get("clock_went_back")? {
+            scope.execute(NEED_NOT_WAIT, params![self.now.as_micros()])?;
+        }
         let mut keys = Vec::with_capacity(self.free);
         let mut blocked = 0;
         // One by one, so that the next one sees what it means for its route.

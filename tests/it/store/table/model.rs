@@ -532,6 +532,14 @@ impl Table {
         }
         let targets: BTreeSet<String> = self.jobs.values().map(|job| job.row.target.clone()).collect();
         targets.iter().for_each(|target| self.promote(target));
+        // The clock went back: what waits for no time does not wait for it to come that far again.
+        if self.jobs.values().any(|job| job.row.created_at > now) {
+            let has_not_begun = |job: &Entry| job.row.status == JobStatus::Queued && job.row.attempts.is_empty();
+            for id in self.find(|job| has_not_begun(job) && job.front && !job.blocked) {
+                let row = &mut self.job(id).row;
+                row.run_at = row.run_at.min(now);
+            }
+        }
         let mut claimed = Vec::new();
         while claimed.len() < free {
             let may_start = |job: &Entry| {
