@@ -1,6 +1,6 @@
 //! Many kills, stops and starts in a row, with alerts coming in all the time: the promises hold after all of it.
 
-mod judge;
+pub(crate) mod judge;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

@@ -27,6 +27,7 @@ mod endings;
 mod escalation;
 mod explain;
 mod failures;
+mod faults;
 mod grafana;
 mod healing;
 mod hostile;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 
-use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::support::folder::Folder;
@@ -125,12 +124,16 @@ pub(super) async fn check_logs(gateway: &Gateway, jobs: &HashMap<String, Value>)
     }
 }
 
-pub(super) fn check_database(folder: &Folder) {
-    let connection = Connection::open(folder.path("var/healgate.db")).unwrap();
-    let integrity = connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0));
-    assert_eq!(integrity.unwrap(), "ok");
-    let is_empty = |sql: &str| !connection.prepare(sql).unwrap().exists([]).unwrap();
-    assert!(is_empty("PRAGMA foreign_key_check"));
+pub(crate) fn check_database(folder: &Folder) {
+    let database = rusqlite::Connection::open(folder.path("var/healgate.db")).unwrap();
+    let found = |sql: &str| -> Vec<String> {
+        let mut statement = database.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    assert_eq!(found("PRAGMA integrity_check"), ["ok"]);
+    let orphans = found("SELECT \"table\" FROM pragma_foreign_key_check");
+    assert!(orphans.is_empty(), "{orphans:?}");
     let doubles = "SELECT episode FROM jobs WHERE trigger_kind = 'alert' GROUP BY episode, route HAVING COUNT(*) > 1";
-    assert!(is_empty(doubles), "two jobs of one episode");
+    assert!(found(doubles).is_empty(), "two jobs of one episode");
 }
