@@ -2,7 +2,7 @@
 
 pub(crate) mod judge;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::chaos::judge::{all_jobs, check_database, check_logs, check_witness, left_of};
+use crate::chaos::judge::{all, all_jobs, check_database, check_logs, check_witness, left_of};
 use crate::support::alerts::{TestAlert, firing, notification};
 use crate::support::folder::Folder;
 use crate::support::gateway::Gateway;
@@ -83,6 +83,12 @@ struct Story {
     alerts: u64,
     /// Jobs that an answer named.
     promised: HashSet<String>,
+    /// Notifications that were answered with 2xx.
+    taken: HashSet<String>,
+    /// What got no answer or a 5xx, to be sent again as Alertmanager does.
+    unsent: VecDeque<TestAlert>,
+    /// How often that was.
+    resent: u32,
     /// Runs whose host was killed.
     killed: HashSet<String>,
     /// Jobs that somebody may have canceled.
@@ -100,6 +106,13 @@ struct Kills {
 
 impl Story {
     async fn post(&mut self, gateway: &Gateway) {
+        let alert = self.next_alert();
+        // First, as this may be dropped at any moment, when the gateway dies.
+        self.unsent.push_back(alert);
+        self.send_oldest(gateway).await;
+    }
+
+    fn next_alert(&mut self) -> TestAlert {
         let repeat = self.alerts > 0 && self.dice.below(3) == 0;
         let number = if repeat {
             self.alerts - self.dice.below(self.alerts.min(9))
@@ -107,19 +120,33 @@ impl Story {
             self.alerts += 1;
             self.alerts
         };
-        let mut alert = alert(number);
+        let alert = alert(number);
         if repeat && self.dice.below(3) == 0 {
-            alert = alert.resolved("2026-01-31T10:00:00Z");
+            return alert.resolved("2026-01-31T10:00:00Z");
         }
+        alert
+    }
+
+    /// Sends what has waited longest. It is done with once it is taken.
+    async fn send_oldest(&mut self, gateway: &Gateway) {
+        let Some(alert) = self.unsent.front() else { return };
         let request = gateway.request(Method::POST, "/webhooks/alertmanager");
-        let Ok(answer) = request.json(&notification(&[alert])).send().await else {
+        self.resent += 1;
+        let Ok(answer) = request.json(&notification(std::slice::from_ref(alert))).send().await else {
             return;
         };
+        if answer.status().is_server_error() {
+            return;
+        }
         assert_eq!(answer.status(), 202);
+        self.unsent.pop_front();
+        self.resent -= 1;
         let Ok(answer) = answer.json::<Value>().await else {
             return;
         };
+        self.taken.insert(answer["notification"].as_str().unwrap().to_owned());
         let Some(job) = answer["decisions"][0]["job"].as_str() else {
+            assert_eq!(answer["decisions"][0]["decision"], "resolved", "{answer:#}");
             return;
         };
         self.promised.insert(job.to_owned());
@@ -181,6 +208,9 @@ impl Story {
                 metrics.contains("healgate_warm_interpreters 1").then_some(())
             })
             .await;
+        }
+        while !self.unsent.is_empty() {
+            self.send_oldest(&gateway).await;
         }
         let born = Instant::now();
         let moment = |dice: &mut Dice| dice.below(LONGEST_LIFE_MS);
@@ -285,6 +315,9 @@ async fn every_promise_holds_after_many_kills_stops_and_starts() {
         dice: Dice(seed),
         alerts: 0,
         promised: HashSet::new(),
+        taken: HashSet::new(),
+        unsent: VecDeque::new(),
+        resent: 0,
         killed: HashSet::new(),
         canceled: HashSet::new(),
         kills: Kills::default(),
@@ -297,6 +330,9 @@ async fn every_promise_holds_after_many_kills_stops_and_starts() {
 
     settings(&folder, false, "5m", "leave");
     let mut gateway = Gateway::start(&folder).await;
+    while !story.unsent.is_empty() {
+        story.send_oldest(&gateway).await;
+    }
     until("nothing waits or runs", || async {
         let open = gateway.get("/api/v1/jobs?status=queued&status=running&limit=1").await;
         open["items"].as_array().unwrap().is_empty().then_some(())
@@ -304,6 +340,9 @@ async fn every_promise_holds_after_many_kills_stops_and_starts() {
     .await;
     let jobs = all_jobs(&gateway).await;
     story.check(&folder, &jobs);
+    let stored = all(&gateway, "/api/v1/notifications").await;
+    let gone: Vec<&String> = story.taken.iter().filter(|id| !stored.contains_key(*id)).collect();
+    assert!(gone.is_empty(), "acknowledged and gone: {gone:?}");
     check_logs(&gateway, &jobs).await;
     gateway.signal(Signal::TERM);
     assert!(gateway.ended().await.success());
@@ -317,7 +356,9 @@ async fn every_promise_holds_after_many_kills_stops_and_starts() {
     assert!(warm > 0, "no run was warm");
     assert!(story.kills.warm_interpreters > 0, "{:?}", story.kills);
     println!(
-        "{} jobs, {} runs, {warm} of them warm; killed: {:?}",
+        "{} notifications, {} sent more than once; {} jobs, {} runs, {warm} of them warm; killed: {:?}",
+        stored.len(),
+        story.resent,
         jobs.len(),
         attempts().count(),
         story.kills
