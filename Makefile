@@ -2,11 +2,15 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help deps venv tools build run demo test test-code test-containers test-machines test-deb scenarios deb lint bench soak ci
+.PHONY: help deps venv tools build run demo test test-code test-containers test-machines test-deb scenarios deb lint bench crash soak ci
 
-# How long `soak` kills, and which story it tells.
+# How long `soak` kills, and which story it tells; how many stories of the model; at how many moments the power goes; how many
+# alerts meet faults of the disk.
 CYCLES ?= 1000
 SEED ?= $(shell echo $$RANDOM)
+CASES ?= 1000
+MOMENTS ?= 1000
+ALERTS ?= 600
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,9 +80,16 @@ lint: deps tools ## formatting, lints, docs, dependencies, configurations, playb
 bench: venv ## measure against a baseline in the same run; WHAT=effect measures only that
 	cargo bench --locked --bench gateway -- $(WHAT)
 
-soak: venv ## kill gateway, run hosts and warm interpreters at random; CYCLES=1000 SEED=random
-	CYCLES=$(CYCLES) SEED=$(SEED) cargo test --locked --test it -- --exact --nocapture \
-		chaos::every_promise_holds_after_many_kills_stops_and_starts
+# In the size that `make test` has, too. Killed gateways, hosts and interpreters; a power loss; a disk that refuses writes; a
+# clock that steps; the table of jobs against its model.
+crash: ## kill, cut the power, break the disk, step the clock: does every promise hold?
+	@scripts/deps crash
+	cargo test --locked --test it -- --nocapture chaos:: crash:: faults:: store::clocks:: store::table::
+	cargo test --locked --lib -- --nocapture store::sqlite::tests::power::
+
+soak: ## the same for hours, with other stories each time; CYCLES=1000 SEED=random CASES=1000 MOMENTS=1000 ALERTS=600
+	CYCLES=$(CYCLES) SEED=$(SEED) CASES=$(CASES) MOMENTS=$(MOMENTS) ALERTS=$(ALERTS) \
+		$(MAKE) --no-print-directory crash
 
 ci: ## exactly what CI runs: lint and test
 	@$(MAKE) --no-print-directory lint
