@@ -195,7 +195,7 @@ impl Pruner {
 
     /// Goes once through all records of a kind. How many it removed.
     async fn remove(&self, record: Record, before: Timestamp, pruned: &mut Pruned) -> Result<u64, StoreError> {
-        let (mut next, mut sum) = (Some(first(record, before)), 0);
+        let (mut next, mut sum) = (Some(self.first(record, before)), 0);
         while !self.stopping.is_cancelled()
             && let Some(portion) = next.take()
         {
@@ -204,6 +204,17 @@ impl Pruner {
             sum += records;
         }
         Ok(sum)
+    }
+
+    /// The portion that a kind begins with.
+    fn first(&self, record: Record, before: Timestamp) -> Portion {
+        Portion {
+            record,
+            before,
+            now: self.clock.now(),
+            after: None,
+            most: FEWEST,
+        }
     }
 
     /// Removes a portion, and rests if there is another one. How many records that were, and the next portion.
@@ -228,7 +239,7 @@ impl Pruner {
 
     /// Removes the oldest logs, then the oldest of all else, until the database has that size.
     async fn shrink_to(&self, size: u64, pruned: &mut Pruned) -> Result<(), StoreError> {
-        let mut logs = Some(first(Record::Logs, self.clock.now() - YOUNGEST_LOG_FOR_SIZE));
+        let mut logs = Some(self.first(Record::Logs, self.clock.now() - YOUNGEST_LOG_FOR_SIZE));
         while self.excess(size).await? > 0
             && !self.stopping.is_cancelled()
             && let Some(portion) = logs.take()
@@ -285,16 +296,6 @@ impl Pruner {
                 () = self.stopping.cancelled() => {}
             }
         }
-    }
-}
-
-/// The portion that a kind begins with.
-fn first(record: Record, before: Timestamp) -> Portion {
-    Portion {
-        record,
-        before,
-        after: None,
-        most: FEWEST,
     }
 }
 

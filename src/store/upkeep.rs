@@ -59,6 +59,8 @@ pub struct Portion {
     pub record: Record,
     /// Nothing that happened later goes.
     pub before: Timestamp,
+    /// What seems to have happened later still was recorded while the clock was wrong.
+    pub now: Timestamp,
     /// Where the portion before ended; adapters make and read it.
     pub after: Option<String>,
     /// How many are looked at.

@@ -14,7 +14,7 @@ use crate::store::upkeep::{Portion, Record, Removed};
 /// What an alert is decided by is the last word of each route about its open episode.
 const OLD_DECISIONS: &str = "
     -- old_decisions
-    SELECT decisions.id AS key, decisions.at >= ?1 AS is_young,
+    SELECT decisions.id AS key, decisions.at BETWEEN ?1 AND ?4 AS is_young,
            (decisions.episode IS NULL
             OR EXISTS (SELECT 1 FROM episodes WHERE episodes.id = decisions.episode AND episodes.closed_at < ?1)
             OR EXISTS (SELECT 1 FROM decisions AS later INDEXED BY decisions_of_alert
@@ -31,7 +31,7 @@ const REMOVE_DECISIONS: &str = "
 
 const OLD_NOTIFICATIONS: &str = "
     -- old_notifications
-    SELECT id AS key, received_at >= ?1 AS is_young,
+    SELECT id AS key, received_at BETWEEN ?1 AND ?4 AS is_young,
            NOT EXISTS (SELECT 1 FROM decisions WHERE decisions.notification = notifications.id) AS may_go
     FROM   notifications
     WHERE  id > ?2
@@ -45,7 +45,7 @@ const REMOVE_NOTIFICATIONS: &str = "
 /// The last episode of an alert takes the alert with it, so it stays until nothing else of the alert is left.
 const OLD_EPISODES: &str = "
     -- old_episodes
-    SELECT episodes.id AS key, episodes.opened_at >= ?1 AS is_young,
+    SELECT episodes.id AS key, episodes.opened_at BETWEEN ?1 AND ?4 AS is_young,
            COALESCE(episodes.closed_at < ?1, 0)
            AND NOT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_of_episode WHERE jobs.episode = episodes.id)
            AND NOT EXISTS (SELECT 1 FROM decisions INDEXED BY decisions_of_episode
@@ -74,7 +74,7 @@ const REMOVE_EPISODES: &str = "
 /// Messages about a job go with it.
 const OLD_MESSAGES: &str = "
     -- old_messages
-    SELECT id AS key, created_at >= ?1 AS is_young, job IS NULL AND COALESCE(settled_at < ?1, 0) AS may_go
+    SELECT id AS key, created_at BETWEEN ?1 AND ?4 AS is_young, job IS NULL AND COALESCE(settled_at < ?1, 0) AS may_go
     FROM   outbox
     WHERE  id > CAST(?2 AS INTEGER)
     ORDER  BY id
@@ -86,7 +86,7 @@ const REMOVE_MESSAGES: &str = "
 
 const OLD_MISSES: &str = "
     -- old_misses
-    SELECT id AS key, missed_since >= ?1 AS is_young, COALESCE(back_at < ?1, 0) AS may_go
+    SELECT id AS key, missed_since BETWEEN ?1 AND ?4 AS is_young, COALESCE(back_at < ?1, 0) AS may_go
     FROM   heartbeat_misses
     WHERE  id > CAST(?2 AS INTEGER)
     ORDER  BY id
@@ -150,7 +150,8 @@ impl Write for Prune {
     }
 }
 
-/// Goes through a table in the order in which its rows were made, up to the first one that is too young.
+/// Goes through a table in the order in which its rows were made, up to the first one that is too young. Rows of a time that
+/// is yet to come were made while the clock was wrong, and say nothing about those after them.
 fn walk(
     scope: &mut Scope<'_>,
     portion: &Portion,
@@ -164,7 +165,8 @@ fn walk(
         params![
             portion.before.as_micros(),
             portion.after.as_deref().unwrap_or(first),
-            portion.most
+            portion.most,
+            portion.now.as_micros()
         ],
     )?;
     let mut going = Vec::new();

@@ -301,6 +301,7 @@ async fn a_long_log_goes_in_several_portions_and_nobody_reads_a_part_of_it() {
         let portion = Portion {
             record: Record::Logs,
             before: world.ago(30 * DAY),
+            now: world.now(),
             after,
             most: 5,
         };
@@ -448,6 +449,21 @@ async fn alerts_are_taken_while_old_jobs_go() {
     assert!(taken.iter().all(|decisions| decisions.is_ok()));
     let page = world.store.list_jobs(&JobFilter::default(), first(500)).await.unwrap();
     assert_eq!((page.items.len(), world.damage()), (60, Vec::new()));
+}
+
+#[tokio::test]
+async fn what_was_recorded_while_the_clock_was_years_ahead_keeps_nothing_else() {
+    let world = World::new().await;
+    world.over("a").await;
+    world.days(3_650);
+    let ahead = world.over("ahead").await;
+    world.days(-3_650);
+    world.over("b").await;
+    world.days(91);
+    let pruned = world.prune().await;
+    let counts = [Record::Jobs, Record::Decisions, Record::Notifications, Record::Episodes];
+    assert_eq!(counts.map(|record| pruned.of(record)), [2, 4, 4, 2]);
+    assert!(world.is_there(ahead).await);
 }
 
 #[tokio::test]
