@@ -19,19 +19,22 @@ use healgate::domain::rules::Retry;
 use healgate::domain::span::Span;
 use healgate::domain::timestamp::Timestamp;
 use healgate::store::read::JobFilter;
-use healgate::store::{Answer, Ended, StoreError, Withdrawal};
+use healgate::store::{ActiveRun, Answer, Comeback, Ended, StoreError, Withdrawal};
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_oneof};
 use proptest::sample::{Index, select};
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 
-use self::model::{Answered, Claimed, Row, Said, Table, Terms, target_of};
-use super::world::{Report, World, ending, firing, first, resolved, route};
+use self::model::{Answered, Claimed, Row, Said, Stored, Table, Terms, name_of, target_of};
+use super::world::{Report, World, ending, firing, first, resolved, route, task};
 use crate::support::told;
 
 /// `make soak` takes more.
 const CASES: u32 = 24;
 const ALERTS: usize = 7;
 const DAY: i64 = 86_400;
+
+/// What a run says at a time.
+const SAYS: &[u8] = b"says\n";
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -45,9 +48,13 @@ enum Step {
     Resolve(usize),
     /// Alertmanager was asked, and has the alert no more.
     Gone(usize),
+    /// It was asked again, and has an alert again that it had no more at some time.
+    ComeBack(Index),
     Claim(usize),
     Started(Which),
     Say(Which),
+    Seal(Which),
+    Task(Which),
     Confirm(Which),
     Release(Which),
     Withdraw(Which, Reason),
@@ -58,7 +65,12 @@ enum Step {
     Rerun(Index),
     Pause(usize),
     Resume(usize),
+    OpenBreaker(usize),
+    ResetBreaker(usize),
+    /// The query of a verification became true.
+    Heal(Index),
     Settle,
+    Reload,
     DecideAgain,
     Pass(i64),
     Crash,
@@ -85,6 +97,8 @@ fn of_worker() -> impl Strategy<Value = Step> {
         6 => (0..4_usize).prop_map(Step::Claim),
         1 => which().prop_map(Step::Started),
         1 => which().prop_map(Step::Say),
+        1 => which().prop_map(Step::Seal),
+        1 => which().prop_map(Step::Task),
         1 => which().prop_map(Step::Confirm),
         2 => which().prop_map(Step::Release),
         1 => (which(), reason).prop_map(|(which, reason)| Step::Withdraw(which, reason)),
@@ -100,6 +114,8 @@ fn of_person() -> impl Strategy<Value = Step> {
         2 => any::<Index>().prop_map(Step::Rerun),
         1 => (0..3_usize).prop_map(Step::Pause),
         2 => (0..3_usize).prop_map(Step::Resume),
+        1 => (0..2_usize).prop_map(Step::OpenBreaker),
+        2 => (0..2_usize).prop_map(Step::ResetBreaker),
     ]
 }
 
@@ -110,11 +126,14 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (alert(), prop::bool::weighted(0.1)).prop_map(|(alert, anew)| Step::Fire { alert, anew }),
         2 => alert().prop_map(Step::FireAtTwo),
         3 => alert().prop_map(Step::Resolve),
-        1 => alert().prop_map(Step::Gone),
-        14 => of_worker(),
-        7 => of_person(),
+        2 => alert().prop_map(Step::Gone),
+        2 => any::<Index>().prop_map(Step::ComeBack),
+        1 => any::<Index>().prop_map(Step::Heal),
+        16 => of_worker(),
+        9 => of_person(),
         2 => any::<()>().prop_map(|()| Step::Settle),
-        1 => any::<()>().prop_map(|()| Step::DecideAgain),
+        2 => any::<()>().prop_map(|()| Step::DecideAgain),
+        1 => any::<()>().prop_map(|()| Step::Reload),
         5 => select(passes).prop_map(Step::Pass),
         1 => any::<()>().prop_map(|()| Step::Crash),
         1 => any::<Index>().prop_map(Step::Intrude),
@@ -198,6 +217,10 @@ fn scope(number: usize) -> Scope {
     }
 }
 
+fn breaker(alert: usize) -> Scope {
+    Scope::Route(terms_of(alert).route.to_owned())
+}
+
 /// What is wrong with the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
@@ -231,6 +254,8 @@ struct Story {
     /// When each alert that fires began.
     fires: HashMap<usize, Timestamp>,
     claims: Vec<Claimed>,
+    /// Stretches that were found over by asking, as they might begin again, and their alerts.
+    comebacks: Vec<(Comeback, usize)>,
 }
 
 impl Story {
@@ -244,6 +269,7 @@ impl Story {
             table: Table::default(),
             fires: HashMap::new(),
             claims: Vec::new(),
+            comebacks: Vec::new(),
         }
     }
 
@@ -258,30 +284,10 @@ impl Story {
             }
             Step::FireAtTwo(alert) => self.fire_at_two(*alert).await,
             Step::Resolve(alert) => self.resolve(*alert).await,
-            Step::Gone(alert) => {
-                self.fires.remove(alert);
-                if let Some(episode) = self.table.open(*alert) {
-                    let ended = vec![Ended { episode, at: now }];
-                    self.world.store.end_episodes(ended, now).await.unwrap();
-                    self.table.close_asked(*alert, now, now);
-                }
-            }
-            Step::Pause(number) => {
-                self.world
-                    .store
-                    .pause(scope(*number), self.world.by("ada"))
-                    .await
-                    .unwrap();
-                self.table.pause(scope(*number));
-            }
-            Step::Resume(number) => {
-                self.world
-                    .store
-                    .resume(scope(*number), self.world.by("ada"))
-                    .await
-                    .unwrap();
-                self.table.resume(&scope(*number), now);
-            }
+            Step::Gone(_) | Step::ComeBack(_) | Step::Heal(_) => self.asked(step).await,
+            Step::Pause(_) | Step::Resume(_) | Step::OpenBreaker(_) | Step::ResetBreaker(_) => self.switch(step).await,
+            // The rules of these routes hold nothing back.
+            Step::Reload => self.world.store.reconsider_held(now).await.unwrap(),
             Step::Settle => {
                 let settled = self.world.store.settle_due(now).await.unwrap();
                 assert_eq!(settled.into_iter().collect::<BTreeSet<_>>(), self.table.settle(now));
@@ -303,9 +309,78 @@ impl Story {
         self
     }
 
+    /// What the gateway learns by asking others.
+    async fn asked(&mut self, step: &Step) {
+        // No two things happen in one millisecond: what comes back is named after it.
+        self.world.tick();
+        let (store, now) = (&self.world.store, self.world.now());
+        match step {
+            Step::Gone(alert) => {
+                self.fires.remove(alert);
+                if let Some(episode) = self.table.open(*alert) {
+                    store.end_episodes(vec![Ended { episode, at: now }], now).await.unwrap();
+                    self.table.close_asked(*alert, now, now);
+                }
+                let asked = store.asked_episodes(Timestamp::from_micros(0)).await.unwrap();
+                let asked = asked.into_iter().map(|comeback| {
+                    let alert = (0..ALERTS).find(|alert| comeback.alert.fingerprint.as_str() == name_of(*alert));
+                    (comeback, alert.unwrap())
+                });
+                let asked: Vec<_> = asked.collect();
+                let episodes: BTreeSet<_> = asked
+                    .iter()
+                    .map(|(comeback, alert)| (comeback.episode, *alert))
+                    .collect();
+                assert_eq!(episodes, self.table.asked_episodes());
+                self.comebacks.extend(asked);
+            }
+            Step::ComeBack(which) if !self.comebacks.is_empty() => {
+                let (comeback, alert) = which.get(&self.comebacks).clone();
+                let must = self.table.come_back((comeback.episode, alert), terms_of(alert), now);
+                assert_eq!(store.come_back(comeback, now).await.unwrap(), must);
+            }
+            Step::Heal(which) => {
+                let verifying = self.table.in_state(|status| status == JobStatus::Verifying);
+                let all = self.table.in_state(|_| true);
+                let choice = if verifying.is_empty() { all } else { verifying };
+                if !choice.is_empty() {
+                    let job = *which.get(&choice);
+                    store.heal(job, "the query is true", now).await.unwrap();
+                    self.table.heal(job, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What a person stops, or lets go on.
+    async fn switch(&mut self, step: &Step) {
+        let (store, by) = (&self.world.store, self.world.by("ada"));
+        let now = by.at;
+        match step {
+            Step::Pause(number) => {
+                store.pause(scope(*number), by).await.unwrap();
+                self.table.pause(scope(*number));
+            }
+            Step::Resume(number) => {
+                store.resume(scope(*number), by).await.unwrap();
+                self.table.resume(&scope(*number), now);
+            }
+            Step::OpenBreaker(number) => {
+                store.open_breaker(breaker(*number), by).await.unwrap();
+                self.table.open_breaker(terms_of(*number).route, now);
+            }
+            Step::ResetBreaker(number) => {
+                let was_open = store.reset_breaker(breaker(*number), by).await.unwrap();
+                assert_eq!(was_open, self.table.reset_breaker(terms_of(*number).route, now));
+            }
+            _ => {}
+        }
+    }
+
     fn said(&mut self, alert: usize, ends_at: Option<Timestamp>) -> (Said, Report) {
         let now = self.world.now();
-        let name = format!("alert-{alert}");
+        let name = name_of(alert);
         let starts_at = match ends_at {
             None => *self.fires.entry(alert).or_insert(now),
             Some(_) => self.fires.remove(&alert).unwrap_or(now),
@@ -406,6 +481,8 @@ impl Story {
             Step::Claim(free) => return self.claim(*free).await,
             Step::Started(which)
             | Step::Say(which)
+            | Step::Seal(which)
+            | Step::Task(which)
             | Step::Confirm(which)
             | Step::Release(which)
             | Step::Withdraw(which, _)
@@ -423,7 +500,7 @@ impl Story {
         }
         let claimed = *which.0.get(choice);
         let (is, must_be) = match step {
-            Step::Started(_) | Step::Say(_) => self.goes_on(step, claimed).await,
+            Step::Started(_) | Step::Say(_) | Step::Seal(_) | Step::Task(_) => self.goes_on(step, claimed).await,
             Step::Finish(_, outcome) => self.finish(claimed, *outcome).await,
             _ => self.does_not_begin(step, claimed).await,
         };
@@ -433,20 +510,37 @@ impl Story {
     /// What the store answered, and what it must.
     async fn goes_on(&mut self, step: &Step, claimed: Claimed) -> (Answered, Answered) {
         let (store, key) = (&self.world.store, claimed.key);
-        if let Step::Started(_) = step {
-            let started = store.started(key, self.world.now(), None).await;
-            return (answered(&started), self.table.started(claimed));
+        let stored = self.table.stored(claimed);
+        match step {
+            Step::Started(_) => {
+                let started = store.started(key, self.world.now(), None).await;
+                (answered(&started), self.table.started(claimed))
+            }
+            Step::Seal(_) => {
+                let all = SAYS.repeat(usize::try_from(stored.log_bytes).unwrap() / SAYS.len());
+                let sealed = store.seal_log(key, 0, all).await;
+                (answered(&sealed), self.table.store(claimed, Stored::default()))
+            }
+            Step::Task(_) => {
+                let recorded = store.record_tasks(key, stored.tasks, vec![task("a task")]).await;
+                let more = Stored { tasks: 1, log_bytes: 0 };
+                (answered(&recorded), self.table.store(claimed, more))
+            }
+            _ => {
+                let said = store.append_log(key, stored.log_bytes, SAYS.to_vec()).await;
+                let log_bytes = SAYS.len() as u64;
+                (
+                    answered(&said),
+                    self.table.store(claimed, Stored { log_bytes, tasks: 0 }),
+                )
+            }
         }
-        let said = store
-            .append_log(key, self.table.stored(claimed), b"says\n".to_vec())
-            .await;
-        (answered(&said), self.table.say(claimed, 5))
     }
 
     async fn finish(&mut self, claimed: Claimed, outcome: Outcome) -> (Answered, Answered) {
         let now = self.world.now();
         let ending = Ending {
-            log_bytes: self.table.stored(claimed),
+            log_bytes: self.table.stored(claimed).log_bytes,
             ..ending(outcome, now)
         };
         let finished = self.world.store.finish(claimed.key, ending).await;
@@ -506,7 +600,11 @@ impl Story {
         }
         one_holder(&rows);
         let runs = store.active_runs().await.unwrap();
-        let mut runs: Vec<_> = runs.iter().map(|run| (run.key, run.log_bytes)).collect();
+        let stored = |run: &ActiveRun| Stored {
+            log_bytes: run.log_bytes,
+            tasks: run.tasks,
+        };
+        let mut runs: Vec<_> = runs.iter().map(|run| (run.key, stored(run))).collect();
         runs.sort_by_key(|(key, _)| key.job);
         let owners = self.table.owners().into_iter();
         let owners: Vec<_> = owners.map(|owner| (owner.key, self.table.stored(owner))).collect();
@@ -515,6 +613,15 @@ impl Story {
         let verifications: BTreeMap<_, _> = verifications.into_iter().map(|one| (one.job, one.until)).collect();
         assert_eq!(verifications, self.table.verifications(now));
         assert_eq!(store.next_due(now).await.unwrap(), self.table.next_due(now));
+        let open: BTreeSet<_> = store
+            .breakers()
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|open| open.scope)
+            .collect();
+        let must_be = self.table.broken().iter();
+        assert_eq!(open, must_be.map(|route| Scope::Route((*route).to_owned())).collect());
         let held = store.list_held(first(500)).await.unwrap().items;
         let held: BTreeSet<_> = held
             .into_iter()

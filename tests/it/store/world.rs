@@ -138,7 +138,7 @@ impl World {
 
     /// The same, and what came of it.
     pub(super) fn intrude(&self, statement: &str) -> Result<(), rusqlite::Error> {
-        let database = rusqlite::Connection::open(self.path("healgate.db"))?;
+        let database = Connection::open(self.path("healgate.db"))?;
         database.busy_timeout(Duration::from_secs(5))?;
         database.execute_batch(statement)
     }
@@ -158,6 +158,11 @@ impl World {
 
     pub(super) fn pass(&self, seconds: i64) {
         self.now.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+    }
+
+    /// A millisecond passes.
+    pub(super) fn tick(&self) {
+        self.now.fetch_add(1_000, Ordering::SeqCst);
     }
 
     /// A delivery, as the webhook would make it.

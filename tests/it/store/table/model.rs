@@ -59,10 +59,24 @@ struct Entry {
     verify_until: Option<Timestamp>,
     /// First in its target's line.
     front: bool,
-    blocked: bool,
+    blocked: Option<Cause>,
     superseded: bool,
-    /// The claim that owns it, and how much of its log is stored.
-    owner: Option<(Claimed, u64)>,
+    /// The claim that owns it, and what is stored of its run.
+    owner: Option<(Claimed, Stored)>,
+}
+
+/// What keeps a job from starting, in the order in which claims look at causes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Cause {
+    BreakerOfRoute(&'static str),
+    PauseOfTarget(String),
+}
+
+/// What is stored of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) log_bytes: u64,
+    pub(super) tasks: u64,
 }
 
 impl Entry {
@@ -83,6 +97,8 @@ struct Stretch {
     last_received_at: Timestamp,
     /// When it ended, and when that was learned.
     closed: Option<(Timestamp, Timestamp)>,
+    /// That was learned by asking.
+    asked: bool,
 }
 
 /// A claim that a worker once got. Known by its number: whether its key still opens anything is the store's to say.
@@ -101,12 +117,14 @@ pub(super) struct Said {
     pub(super) ends_at: Option<Timestamp>,
 }
 
-/// An alert that a pause holds back.
-#[derive(Clone, Copy, Debug)]
+/// An alert that is held back.
+#[derive(Clone, Debug)]
 struct Held {
     terms: Terms,
     alert: usize,
-    by_pause: bool,
+    target: String,
+    /// A pause or a breaker; nothing where it is only decided again.
+    by: Option<DecisionKind>,
     due_at: Option<Timestamp>,
 }
 
@@ -126,9 +144,13 @@ pub(super) struct Table {
     jobs: BTreeMap<JobId, Entry>,
     alerts: HashMap<usize, Stretch>,
     paused: BTreeSet<Scope>,
+    /// Routes whose breaker a person has opened.
+    broken: BTreeSet<&'static str>,
     held: BTreeMap<(EpisodeId, &'static str), Held>,
     /// When each stretch ended that is over.
     ended: HashMap<EpisodeId, Timestamp>,
+    /// Stretches about which something was decided.
+    decided: BTreeSet<EpisodeId>,
 }
 
 /// What a decision makes of an alert: the kind, and the job that it names.
@@ -145,18 +167,17 @@ impl Table {
         owners.map(|(claimed, _)| claimed).collect()
     }
 
-    /// How much of the log of that claim's attempt is stored.
-    pub(super) fn stored(&self, claimed: Claimed) -> u64 {
+    /// What is stored of that claim's run.
+    pub(super) fn stored(&self, claimed: Claimed) -> Stored {
         let owner = self.jobs[&claimed.key.job].owner;
-        owner
-            .filter(|(owner, _)| *owner == claimed)
-            .map_or(0, |(_, bytes)| bytes)
+        let owner = owner.filter(|(owner, _)| *owner == claimed);
+        owner.map_or_else(Stored::default, |(_, stored)| stored)
     }
 
     /// Jobs that stand behind another one in the line of their target.
     pub(super) fn behind(&self) -> Vec<JobId> {
         let has_front = |target: &str| self.jobs.values().any(|job| job.front && job.row.target == target);
-        let waits = |job: &Entry| job.row.status == JobStatus::Queued && !job.front && !job.blocked;
+        let waits = |job: &Entry| job.row.status == JobStatus::Queued && !job.front && job.blocked.is_none();
         self.find(|job| waits(job) && has_front(&job.row.target))
     }
 
@@ -212,8 +233,59 @@ impl Table {
 
     pub(super) fn resume(&mut self, scope: &Scope, now: Timestamp) {
         self.paused.remove(scope);
-        for held in self.held.values_mut().filter(|held| held.by_pause) {
+        self.wake(DecisionKind::Paused, now);
+    }
+
+    /// What that holds back is decided again.
+    fn wake(&mut self, by: DecisionKind, now: Timestamp) {
+        for held in self.held.values_mut().filter(|held| held.by == Some(by)) {
             held.due_at = Some(now);
+        }
+    }
+
+    pub(super) fn open_breaker(&mut self, route: &'static str, now: Timestamp) {
+        self.broken.insert(route);
+        self.wake(DecisionKind::Tripped, now);
+    }
+
+    /// Whether it was open.
+    pub(super) fn reset_breaker(&mut self, route: &'static str, now: Timestamp) -> bool {
+        self.wake(DecisionKind::Tripped, now);
+        self.broken.remove(route)
+    }
+
+    pub(super) fn broken(&self) -> &BTreeSet<&'static str> {
+        &self.broken
+    }
+
+    /// What keeps an alert from making a job.
+    fn stopped(&self, target: &str, route: &str) -> Option<DecisionKind> {
+        let tripped = || self.broken.contains(route).then_some(DecisionKind::Tripped);
+        let paused = self.is_paused(target).then_some(DecisionKind::Paused);
+        paused.or_else(tripped)
+    }
+
+    /// What keeps a job from starting. Breakers let pass what a person has asked for.
+    fn cause(&self, job: &Entry) -> Option<Cause> {
+        let target = &job.row.target;
+        let paused = self.is_paused(target).then(|| Cause::PauseOfTarget(target.clone()));
+        let is_broken = job.by_alert() && self.broken.contains(job.terms.route);
+        paused.or_else(|| is_broken.then_some(Cause::BreakerOfRoute(job.terms.route)))
+    }
+
+    /// Lets go of what is not blocked any more.
+    fn unblock(&mut self) {
+        let causes: BTreeSet<Cause> = self.jobs.values().filter_map(|job| job.blocked.clone()).collect();
+        for cause in causes {
+            let lasts = match &cause {
+                Cause::PauseOfTarget(target) => self.is_paused(target),
+                Cause::BreakerOfRoute(route) => self.broken.contains(route),
+            };
+            let freed = self.find(|job| job.row.status == JobStatus::Queued && job.blocked.as_ref() == Some(&cause));
+            if !lasts {
+                freed.iter().for_each(|id| self.job(*id).blocked = None);
+                self.promote_for(&freed);
+            }
         }
     }
 
@@ -238,17 +310,18 @@ impl Table {
         expired.into_iter().chain(given_up).collect()
     }
 
-    /// A pause kept it from starting: its alert is not forgotten.
+    /// A pause or a breaker kept it from starting: its alert is not forgotten.
     fn keep_expired(&mut self, id: JobId, now: Timestamp) {
         let job = &self.jobs[&id];
         let Some((alert, episode)) = job.episode.filter(|_| job.by_alert()) else {
             return;
         };
-        if self.open(alert) == Some(episode) && self.is_paused(&job.row.target) {
+        if self.open(alert) == Some(episode) && self.stopped(&job.row.target, job.terms.route).is_some() {
             let held = Held {
                 terms: job.terms,
                 alert,
-                by_pause: false,
+                target: job.row.target.clone(),
+                by: None,
                 due_at: Some(now),
             };
             self.held.entry((episode, job.terms.route)).or_insert(held);
@@ -286,7 +359,7 @@ impl Table {
         if self.jobs.values().any(|job| of_target(job) && job.front) {
             return;
         }
-        let in_line = |job: &Entry| of_target(job) && job.row.status == JobStatus::Queued && !job.blocked;
+        let in_line = |job: &Entry| of_target(job) && job.row.status == JobStatus::Queued && job.blocked.is_none();
         let next = self.find(in_line).into_iter();
         if let Some(next) = next.min_by_key(|id| (self.jobs[id].row.created_at, *id)) {
             self.job(next).front = true;
@@ -296,6 +369,16 @@ impl Table {
     /// A report of an alert. `ids` are for the stretch and the job that it may begin.
     pub(super) fn accept(&mut self, said: Said, terms: Terms, ids: (EpisodeId, JobId), now: Timestamp) -> Decided {
         self.settle(now);
+        let decided = self.report(said, terms, ids, now);
+        if let Some(last) = self.alerts.get_mut(&said.alert) {
+            self.decided.insert(last.id);
+            // Alertmanager has said itself that it is over.
+            last.asked = last.asked && said.ends_at.is_none();
+        }
+        decided
+    }
+
+    fn report(&mut self, said: Said, terms: Terms, ids: (EpisodeId, JobId), now: Timestamp) -> Decided {
         let last = self.alerts.get(&said.alert).copied();
         let Some(ends_at) = said.ends_at else {
             return self.fires(said, terms, ids, now);
@@ -312,6 +395,7 @@ impl Table {
                     starts_at: said.starts_at,
                     last_received_at: now,
                     closed: Some((ends_at, now)),
+                    asked: false,
                 };
                 self.alerts.insert(said.alert, stretch);
             }
@@ -325,6 +409,7 @@ impl Table {
             starts_at: said.starts_at,
             last_received_at: now,
             closed: None,
+            asked: false,
         };
         let mut missed = None;
         match self.alerts.get(&said.alert).copied() {
@@ -344,7 +429,7 @@ impl Table {
                 self.alerts.insert(said.alert, began);
             }
         }
-        let decided = self.decide((said.alert, terms), job, now);
+        let decided = self.decide((said.alert, terms), target_of(said.alert), job, now);
         if let Some(missed) = missed {
             self.resolve(missed, said.starts_at, now);
         }
@@ -352,7 +437,7 @@ impl Table {
     }
 
     /// Decides about an alert that fires.
-    fn decide(&mut self, (alert, terms): (usize, Terms), spare: JobId, now: Timestamp) -> Decided {
+    fn decide(&mut self, (alert, terms): (usize, Terms), target: String, spare: JobId, now: Timestamp) -> Decided {
         let episode = self.open(alert).unwrap();
         let place = (episode, terms.route);
         let counts = |job: &Entry| {
@@ -372,16 +457,16 @@ impl Table {
             self.held.remove(&place);
             return (DecisionKind::Attached, Some(job));
         }
-        let target = target_of(alert);
-        if self.is_paused(&target) {
+        if let Some(by) = self.stopped(&target, terms.route) {
             let held = Held {
                 terms,
                 alert,
-                by_pause: true,
+                target,
+                by: Some(by),
                 due_at: None,
             };
             self.held.insert(place, held);
-            return (DecisionKind::Paused, None);
+            return (by, None);
         }
         self.held.remove(&place);
         if let Some(before) = before {
@@ -437,13 +522,13 @@ impl Table {
         now: Timestamp,
     ) -> Option<Decided> {
         self.settle(now);
-        let held = self.held[&place];
-        let decided = self.decide(
-            (held.alert, held.terms),
-            made.unwrap_or(JobId::new(uuid::Uuid::nil())),
-            now,
-        );
-        let is_news = decided.0 != DecisionKind::Paused || !held.by_pause;
+        let held = self.held[&place].clone();
+        let made = made.unwrap_or(JobId::new(uuid::Uuid::nil()));
+        let decided = self.decide((held.alert, held.terms), held.target, made, now);
+        let is_news = held.by != Some(decided.0);
+        if is_news {
+            self.decided.insert(place.0);
+        }
         is_news.then_some(decided)
     }
 
@@ -451,7 +536,55 @@ impl Table {
     pub(super) fn close_asked(&mut self, alert: usize, at: Timestamp, now: Timestamp) {
         self.settle(now);
         let at = self.alerts.get(&alert).map_or(at, |open| open.starts_at.max(at));
+        if let Some(open) = self.alerts.get_mut(&alert) {
+            open.asked = true;
+        }
         self.close(alert, at, now);
+    }
+
+    /// The stretches that were found over by asking, and their alerts.
+    pub(super) fn asked_episodes(&self) -> BTreeSet<(EpisodeId, usize)> {
+        let asked = self.alerts.iter().filter(|(_, last)| last.asked);
+        asked.map(|(alert, last)| (last.id, *alert)).collect()
+    }
+
+    /// The alert of that stretch fires again, if it was the last one and was found over by asking.
+    pub(super) fn come_back(&mut self, (episode, alert): (EpisodeId, usize), terms: Terms, now: Timestamp) -> bool {
+        let last = self.alerts[&alert];
+        let Some((_, closed_at)) = last.closed.filter(|_| last.asked && last.id == episode) else {
+            return false;
+        };
+        let id = episode.moved_to(now);
+        let began = Stretch {
+            id,
+            starts_at: closed_at,
+            last_received_at: now,
+            closed: None,
+            asked: false,
+        };
+        self.alerts.insert(alert, began);
+        if self.decided.contains(&episode) {
+            let before = self.find(|job| job.episode == Some((alert, episode))).pop();
+            let held = Held {
+                terms,
+                alert,
+                target: before.map_or_else(|| name_of(alert), |before| self.jobs[&before].row.target.clone()),
+                by: None,
+                due_at: Some(now),
+            };
+            self.held.insert((id, terms.route), held);
+        }
+        true
+    }
+
+    /// The query of a verification became true.
+    pub(super) fn heal(&mut self, id: JobId, now: Timestamp) {
+        self.settle(now);
+        if self.jobs[&id].row.status == JobStatus::Verifying {
+            self.end(id, (JobStatus::Succeeded, Reason::Healed), now);
+            self.job(id).row.healed_at = Some(now);
+            self.promote_for(&[id]);
+        }
     }
 
     fn close(&mut self, alert: usize, ended_at: Timestamp, now: Timestamp) {
@@ -525,17 +658,13 @@ impl Table {
         if self.paused.contains(&Scope::All) {
             return Vec::new();
         }
-        for id in self.find(|job| job.blocked && job.row.status == JobStatus::Queued) {
-            if !self.is_paused(&self.jobs[&id].row.target) {
-                self.job(id).blocked = false;
-            }
-        }
+        self.unblock();
         let targets: BTreeSet<String> = self.jobs.values().map(|job| job.row.target.clone()).collect();
         targets.iter().for_each(|target| self.promote(target));
         // The clock went back: what waits for no time does not wait for it to come that far again.
         if self.jobs.values().any(|job| job.row.created_at > now) {
             let has_not_begun = |job: &Entry| job.row.status == JobStatus::Queued && job.row.attempts.is_empty();
-            for id in self.find(|job| has_not_begun(job) && job.front && !job.blocked) {
+            for id in self.find(|job| has_not_begun(job) && job.front && job.blocked.is_none()) {
                 let row = &mut self.job(id).row;
                 row.run_at = row.run_at.min(now);
             }
@@ -545,18 +674,17 @@ impl Table {
             let may_start = |job: &Entry| {
                 let begun = !job.row.attempts.is_empty();
                 let in_time = job.row.run_at <= now && (begun || job.expires_at > now);
-                job.row.status == JobStatus::Queued && job.front && !job.blocked && in_time
+                job.row.status == JobStatus::Queued && job.front && job.blocked.is_none() && in_time
             };
             let ready = self.find(may_start).into_iter();
             let Some(id) = ready.min_by_key(|id| (self.jobs[id].row.run_at, *id)) else {
                 break;
             };
-            let target = self.jobs[&id].row.target.clone();
-            if self.is_paused(&target) {
+            if let Some(cause) = self.cause(&self.jobs[&id]) {
                 let job = self.job(id);
-                job.blocked = true;
+                job.blocked = Some(cause);
                 job.front = !job.row.attempts.is_empty();
-                self.promote(&target);
+                self.promote_for(&[id]);
                 continue;
             }
             let job = self.job(id);
@@ -572,7 +700,7 @@ impl Table {
     pub(super) fn own(&mut self, claimed: Claimed) {
         let job = self.job(claimed.key.job);
         assert_eq!(job.row.attempts.len(), claimed.key.number as usize, "{claimed:?}");
-        job.owner = Some((claimed, 0));
+        job.owner = Some((claimed, Stored::default()));
     }
 
     fn owns(&self, claimed: Claimed) -> bool {
@@ -584,12 +712,14 @@ impl Table {
         if self.owns(claimed) { Done } else { LostClaim }
     }
 
-    pub(super) fn say(&mut self, claimed: Claimed, bytes: u64) -> Answered {
+    /// More of its run is stored.
+    pub(super) fn store(&mut self, claimed: Claimed, more: Stored) -> Answered {
         if !self.owns(claimed) {
             return LostClaim;
         }
         if let Some((_, stored)) = &mut self.job(claimed.key.job).owner {
-            *stored += bytes;
+            stored.log_bytes += more.log_bytes;
+            stored.tasks += more.tasks;
         }
         Done
     }
@@ -601,7 +731,7 @@ impl Table {
         }
         let job = &self.jobs[&claimed.key.job];
         let is_over = job.by_alert() && !self.is_open(job);
-        if job.row.stop.is_none() && !is_over && !self.is_paused(&job.row.target) {
+        if job.row.stop.is_none() && !is_over && self.cause(job).is_none() {
             return Ok(true);
         }
         match self.give_back(claimed, now) {
@@ -617,7 +747,7 @@ impl Table {
 
     /// A claim whose run never began. What happened meanwhile ends its job.
     pub(super) fn give_back(&mut self, claimed: Claimed, now: Timestamp) -> Answered {
-        if !self.owns(claimed) || self.stored(claimed) > 0 {
+        if !self.owns(claimed) || self.stored(claimed) != Stored::default() {
             return LostClaim;
         }
         let job = self.job(claimed.key.job);
@@ -743,6 +873,10 @@ impl Table {
     }
 }
 
+pub(super) fn name_of(alert: usize) -> String {
+    format!("alert-{alert}")
+}
+
 /// Where the jobs of an alert run.
 pub(super) fn target_of(alert: usize) -> String {
     format!("target-{}", alert % 3)
@@ -770,7 +904,7 @@ fn new_entry(status: JobStatus, trigger: Trigger, target: &str, now: Timestamp) 
         expires_at: now + Duration::from_secs(3_600),
         verify_until: None,
         front: false,
-        blocked: false,
+        blocked: None,
         superseded: false,
         owner: None,
     }
