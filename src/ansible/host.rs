@@ -133,6 +133,7 @@ fn ended_at_once(how: How, stopped: Option<Stop>, now: Timestamp) -> Status {
         stopped,
         started_at: now,
         finished_at: now,
+        took: None,
         log_bytes: 0,
         log_truncated: false,
         log_lost: 0,
@@ -158,6 +159,7 @@ struct Host<'a> {
     play: Play,
     guard: Option<Guard>,
     start: Start,
+    began: Instant,
     deadline: Instant,
     ended: Option<How>,
     stopping: Option<Stopping>,
@@ -165,7 +167,7 @@ struct Host<'a> {
 
 impl<'a> Host<'a> {
     fn supervise((run, order): (RunDir, Order), origin: Origin<'_>, wakes: Wakes, clock: &'a dyn Clock) -> Status {
-        let started_at = clock.now();
+        let (started_at, began) = (clock.now(), Instant::now());
         let (output, play, start) = match begin(&run, &order, origin, started_at) {
             Ok(begun) => begun,
             Err(error) => {
@@ -193,6 +195,7 @@ impl<'a> Host<'a> {
             play,
             guard: guard.ok(),
             start,
+            began,
             deadline,
             ended: None,
             stopping: None,
@@ -299,6 +302,7 @@ impl<'a> Host<'a> {
             stopped,
             started_at,
             finished_at: self.clock.now(),
+            took: Some(self.began.elapsed()),
             log_bytes: totals.bytes,
             log_truncated: totals.truncated,
             log_lost: totals.lost,

@@ -188,6 +188,8 @@ fn signal_name(signal: i32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::ansible::events::Failure;
     use crate::ansible::rundir::Stop;
@@ -200,6 +202,7 @@ mod tests {
             stopped: None,
             started_at: Timestamp::from_micros(0),
             finished_at: Timestamp::from_micros(0),
+            took: Some(Duration::from_millis(1_500)),
             log_bytes: 0,
             log_truncated: false,
             log_lost: 0,

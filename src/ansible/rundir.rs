@@ -155,6 +155,9 @@ pub struct Status {
     pub stopped: Option<Stop>,
     pub started_at: Timestamp,
     pub finished_at: Timestamp,
+    /// How long it took, by a clock that never steps; nothing if it never began or an older host wrote this.
+    #[serde(default)]
+    pub took: Option<Duration>,
     pub log_bytes: u64,
     pub log_truncated: bool,
     /// Bytes that could not be written, because the disk was full.

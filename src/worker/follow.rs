@@ -50,7 +50,7 @@ pub(super) struct Followed {
 /// Follows until the run has ended and its end is stored, or until it is left to the next start.
 pub(super) async fn follow(tools: Tools, claim: Claim, mut run: Followed, parting: Parting) {
     let key = claim.key;
-    let ending = loop {
+    let (ending, took) = loop {
         match to_the_end(&tools, key, &mut run, &parting).await {
             Ok(Reached::End) => {}
             Ok(Reached::Parting) => return,
@@ -60,7 +60,7 @@ pub(super) async fn follow(tools: Tools, claim: Claim, mut run: Followed, partin
             }
         }
         match complete(&tools, &mut run).await {
-            Some(Ended::Judged(ending)) => break ending,
+            Some(Ended::Judged(ending, took)) => break (ending, took),
             Some(Ended::NeverBegan) => {
                 release(&tools, key, &run.dir).await;
                 return silences::end(&tools.asking(), &claim).await;
@@ -70,7 +70,7 @@ pub(super) async fn follow(tools: Tools, claim: Claim, mut run: Followed, partin
             None => return abandon(&tools, &run.dir),
         }
     };
-    let took = ending.finished_at.since(started_at(&claim, &ending));
+    let took = took.unwrap_or_else(|| ending.finished_at.since(started_at(&claim, &ending)));
     tracing::info!(outcome = ending.outcome.as_str(), "ended");
     tools.metrics.run_duration(&claim.job.playbook, took);
     // The silence is for the run; a database that takes nothing must not prolong it.
@@ -230,7 +230,8 @@ pub(super) async fn give_up(tools: &Tools, key: AttemptKey) {
 
 /// What an ended run comes to.
 enum Ended {
-    Judged(Ending),
+    /// And how long it took, as its host measured that.
+    Judged(Ending, Option<Duration>),
     /// Its host died before it could begin anything.
     NeverBegan,
     /// Its host lives.
@@ -279,8 +280,10 @@ async fn judged(tools: &Tools, run: &Followed) -> Ended {
         log_truncated: false,
         start: run.dir.start(),
     };
+    let mut took = None;
     match state(&run.dir).await {
         Some(RunState::Ended(status)) => {
+            took = status.took;
             (ending.outcome, ending.message) = judge(Some(&status), summary, &tail);
             ending.exit_code = status.exit_code();
             ending.finished_at = status.finished_at;
@@ -305,7 +308,7 @@ async fn judged(tools: &Tools, run: &Followed) -> Ended {
             }
         }
     }
-    Ended::Judged(ending)
+    Ended::Judged(ending, took)
 }
 
 /// A killed host could not stop anything; what unfinished tasks began must not outlive the job.

@@ -95,6 +95,7 @@ mod tests {
             stopped: None,
             started_at: SystemClock.now(),
             finished_at: SystemClock.now(),
+            took: Some(Duration::from_millis(1_500)),
             log_bytes: 3,
             log_truncated: false,
             log_lost: 0,
