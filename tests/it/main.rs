@@ -14,6 +14,7 @@ mod brakes;
 mod callback;
 mod chaos;
 mod check;
+mod clock_steps;
 mod contract_auth;
 mod contract_episodes;
 mod contract_http;
