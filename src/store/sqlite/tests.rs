@@ -1,7 +1,8 @@
-//! What only this adapter must prove: its plans, and what it does when the disk gives up or forgets.
+//! What only this adapter must prove: its plans, and what it does when the disk refuses, gives up or forgets.
 
 mod plans;
 mod power;
+mod refusals;
 mod troubles;
 
 use std::sync::Arc;

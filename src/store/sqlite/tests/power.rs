@@ -8,7 +8,7 @@ mod recording;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use futures_util::future::join_all;
 use rusqlite::Connection;
@@ -20,14 +20,14 @@ use crate::clock::Ids;
 use crate::domain::alert::{Alert, AlertStatus, Group, Sender};
 use crate::domain::attempt::{Ending, Outcome};
 use crate::domain::checks::Checks;
-use crate::domain::ids::{Fingerprint, Target};
+use crate::domain::ids::{Fingerprint, NotificationId, Target};
 use crate::domain::parameters::Plan;
 use crate::domain::policy::{Delivery, Intake, Reached};
 use crate::domain::rules::Fleet;
 use crate::http::fake::{now, parameters, route};
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::open::{open, open_with};
-use crate::store::{Received, Store};
+use crate::store::{Received, Store, StoreError};
 
 /// Enough for two checkpoints and more, which go on beside the writes of others.
 const NOTIFICATIONS: u64 = 120;
@@ -38,10 +38,10 @@ const MOMENTS: usize = 30;
 
 /// What tells the recorded process that it is one.
 const TOLD: &str = "HEALGATE_IS_RECORDED";
-const ACKNOWLEDGED: &str = "acknowledged ";
+pub(super) const ACKNOWLEDGED: &str = "acknowledged ";
 
 #[expect(clippy::disallowed_methods, reason = "a test's only way to be told something")]
-fn told(name: &str) -> Option<String> {
+pub(super) fn told(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
@@ -96,23 +96,21 @@ fn noise(number: u64) -> Vec<u8> {
     bytes
 }
 
+/// Whether this process is the one that is recorded.
+pub(super) fn is_recorded() -> bool {
+    told(TOLD).is_some()
+}
+
 /// What is recorded: notifications are stored, and jobs run, and each is acknowledged on standard output.
-async fn store_and_say(synchronous: &'static str) {
+pub(super) async fn store_and_say(synchronous: &'static str, notifications: u64) {
     let opened = open_with(Path::new("healgate.db"), synchronous).await.unwrap();
     let store = SqliteStore::over(opened, deaf()).unwrap();
     let ids = Ids::default();
     let senders = (0..AT_ONCE).map(|first| {
         let (store, ids) = (&store, &ids);
         async move {
-            for number in (first..NOTIFICATIONS).step_by(usize::try_from(AT_ONCE).unwrap()) {
-                let delivery = delivery(ids, number);
-                let received = Received {
-                    sender: Sender::Alertmanager,
-                    body: noise(number),
-                    truncated_alerts: 0,
-                };
-                let id = delivery.id;
-                store.accept(received, delivery).await.unwrap();
+            for number in (first..notifications).step_by(usize::try_from(AT_ONCE).unwrap()) {
+                let id = insist(|| send(store, delivery(ids, number), number)).await;
                 println!("{ACKNOWLEDGED}{id}");
                 run_one(store).await;
             }
@@ -122,22 +120,42 @@ async fn store_and_say(synchronous: &'static str) {
     store.close().await;
 }
 
+/// As senders and workers do: what the disk refused is asked for again.
+async fn insist<T, Asked: Future<Output = Result<T, StoreError>>>(ask: impl Fn() -> Asked) -> T {
+    for _ in 0..10 {
+        match ask().await {
+            Err(StoreError::Unavailable(_)) => {}
+            answer => return answer.unwrap(),
+        }
+    }
+    panic!("it does not recover");
+}
+
+async fn send(store: &SqliteStore, delivery: Delivery, number: u64) -> Result<NotificationId, StoreError> {
+    let received = Received {
+        sender: Sender::Alertmanager,
+        body: noise(number),
+        truncated_alerts: 0,
+    };
+    let id = delivery.id;
+    store.accept(received, delivery).await.map(|_| id)
+}
+
 async fn run_one(store: &SqliteStore) {
-    for claim in store.claim("worker", 1, now()).await.unwrap() {
+    for claim in insist(|| store.claim("worker", 1, now())).await {
         let said = noise(0);
-        let log_bytes = said.len() as u64;
-        store.append_log(claim.key, 0, said).await.unwrap();
+        insist(|| store.append_log(claim.key, 0, said.clone())).await;
         let ending = Ending {
             outcome: Outcome::Ok,
             message: None,
             exit_code: Some(0),
             recap: BTreeMap::new(),
             finished_at: now(),
-            log_bytes,
+            log_bytes: said.len() as u64,
             log_truncated: false,
             start: None,
         };
-        let job = store.finish(claim.key, ending).await.unwrap();
+        let job = insist(|| store.finish(claim.key, ending.clone())).await;
         assert!(job.status.is_finished());
         println!("{ACKNOWLEDGED}{}", job.id);
     }
@@ -145,20 +163,12 @@ async fn run_one(store: &SqliteStore) {
 
 /// Runs this very test again, as the process that is recorded.
 #[expect(clippy::disallowed_methods, reason = "only another process can be recorded")]
-fn record(test: &str, folder: &Path) -> Vec<Call> {
+pub(super) fn recorded(test: &str, folder: &Path, how: &[&str]) -> (Output, String) {
     let recording = folder.with_extension("strace");
     let recorded = Command::new("strace")
-        .args([
-            "--follow-forks",
-            "--seccomp-bpf",
-            "-yy",
-            "-xx",
-            "--string-limit=1000000",
-            "-e",
-            CALLS,
-            "-o",
-        ])
+        .args(["--follow-forks", "--seccomp-bpf", "-o"])
         .arg(&recording)
+        .args(how)
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(TOLD, "yes")
@@ -167,7 +177,12 @@ fn record(test: &str, folder: &Path) -> Vec<Call> {
         .output()
         .unwrap();
     assert!(recorded.status.success(), "{recorded:?}");
-    recording::read(&fs::read_to_string(recording).unwrap(), folder)
+    (recorded, fs::read_to_string(recording).unwrap())
+}
+
+fn record(test: &str, folder: &Path) -> Vec<Call> {
+    let (_, recording) = recorded(test, folder, &["-yy", "-xx", "--string-limit=1000000", "-e", CALLS]);
+    recording::read(&recording, folder)
 }
 
 /// What was found on a disk after the power went.
@@ -240,7 +255,7 @@ async fn look(disk: &Disk, loss: Loss, promised: &[&str], found: &mut Found) {
     found.lost.extend(gone.iter().map(|id| format!("{id}, {loss:?}")));
 }
 
-fn strings(database: &Connection, sql: &str) -> Result<Vec<String>, rusqlite::Error> {
+pub(super) fn strings(database: &Connection, sql: &str) -> Result<Vec<String>, rusqlite::Error> {
     let mut statement = database.prepare(sql)?;
     statement.query_map([], |row| row.get(0))?.collect()
 }
@@ -261,8 +276,8 @@ fn check_replay(calls: &[Call], folder: &Path) {
 
 /// Records, and lets the power go; in the recorded process it stores instead.
 async fn story(test: &str, synchronous: &'static str, moments: usize) -> Option<Found> {
-    if told(TOLD).is_some() {
-        store_and_say(synchronous).await;
+    if is_recorded() {
+        store_and_say(synchronous, NOTIFICATIONS).await;
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
