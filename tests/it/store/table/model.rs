@@ -693,6 +693,8 @@ impl Table {
             job.row.attempts.push(None);
             claimed.push(id);
         }
+        // Where one made room for another one, that may have waited longer.
+        claimed.sort_by_key(|id| (self.jobs[id].row.run_at, *id));
         claimed
     }
 
