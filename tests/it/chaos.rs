@@ -81,8 +81,8 @@ impl Dice {
 struct Story {
     dice: Dice,
     alerts: u64,
-    /// Jobs that an answer named.
-    promised: HashSet<String>,
+    /// Jobs that an answer named, and the alerts that it said they are for.
+    promised: HashSet<(String, String)>,
     /// Notifications that were answered with 2xx.
     taken: HashSet<String>,
     /// What got no answer or a 5xx, to be sent again as Alertmanager does.
@@ -132,6 +132,7 @@ impl Story {
         let Some(alert) = self.unsent.front() else { return };
         let request = gateway.request(Method::POST, "/webhooks/alertmanager");
         self.resent += 1;
+        let fingerprint = alert.fingerprint().to_owned();
         let Ok(answer) = request.json(&notification(std::slice::from_ref(alert))).send().await else {
             return;
         };
@@ -149,7 +150,7 @@ impl Story {
             assert_eq!(answer["decisions"][0]["decision"], "resolved", "{answer:#}");
             return;
         };
-        self.promised.insert(job.to_owned());
+        self.promised.insert((job.to_owned(), fingerprint));
         self.interfere(gateway, job).await;
     }
 
@@ -250,8 +251,10 @@ impl Story {
     }
 
     fn check(&self, folder: &Folder, jobs: &HashMap<String, Value>) {
-        for promised in &self.promised {
-            assert!(jobs.contains_key(promised), "{promised} was acknowledged and is gone");
+        for (promised, fingerprint) in &self.promised {
+            let job = jobs.get(promised);
+            let job = job.unwrap_or_else(|| panic!("{promised} was acknowledged and is gone"));
+            assert_eq!(job["alert"]["fingerprint"], **fingerprint, "{job:#}");
         }
         for (id, job) in jobs {
             let excused = match job["reason"].as_str().unwrap() {

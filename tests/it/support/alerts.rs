@@ -37,6 +37,10 @@ impl TestAlert {
         self
     }
 
+    pub(crate) fn fingerprint(&self) -> &str {
+        self.body["fingerprint"].as_str().unwrap()
+    }
+
     /// With one more label.
     pub(crate) fn label(mut self, name: &str, value: &str) -> Self {
         self.body["labels"][name] = value.into();
