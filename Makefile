@@ -5,12 +5,13 @@ SHELL := /bin/bash
 .PHONY: help deps venv tools build run demo test test-code test-containers test-machines test-deb scenarios deb lint bench crash soak ci
 
 # How long `soak` kills, and which story it tells; how many stories of the model; at how many moments the power goes; how many
-# alerts meet faults of the disk.
+# alerts meet faults of the disk; how many writes of the store fail, each in a run of its own.
 CYCLES ?= 1000
 SEED ?= $(shell echo $$RANDOM)
 CASES ?= 1000
 MOMENTS ?= 1000
 ALERTS ?= 600
+REFUSALS ?= 1000
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,11 +85,11 @@ bench: venv ## measure against a baseline in the same run; WHAT=effect measures 
 # clock that steps; the table of jobs against its model.
 crash: ## kill, cut the power, break the disk, step the clock: does every promise hold?
 	@scripts/deps crash
-	cargo test --locked --test it -- --nocapture chaos:: crash:: faults:: store::clocks:: store::table::
-	cargo test --locked --lib -- --nocapture store::sqlite::tests::power::
+	cargo test --locked --test it -- --nocapture chaos:: clock_steps:: crash:: faults:: store::clocks:: store::table::
+	cargo test --locked --lib -- --nocapture store::sqlite::tests::power:: store::sqlite::tests::refusals::
 
-soak: ## the same for hours, with other stories each time; CYCLES=1000 SEED=random CASES=1000 MOMENTS=1000 ALERTS=600
-	CYCLES=$(CYCLES) SEED=$(SEED) CASES=$(CASES) MOMENTS=$(MOMENTS) ALERTS=$(ALERTS) \
+soak: ## the same for hours, with other stories each time; CYCLES=1000 SEED=random CASES=1000 MOMENTS=1000 ALERTS=600 REFUSALS=1000
+	CYCLES=$(CYCLES) SEED=$(SEED) CASES=$(CASES) MOMENTS=$(MOMENTS) ALERTS=$(ALERTS) REFUSALS=$(REFUSALS) \
 		$(MAKE) --no-print-directory crash
 
 ci: ## exactly what CI runs: lint and test
