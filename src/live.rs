@@ -2,6 +2,7 @@
 //! read; the store has it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::{Notify, watch};
@@ -11,7 +12,9 @@ use crate::domain::ids::JobId;
 /// The meeting point of those who change rows and those who wait for changes.
 #[derive(Debug, Default)]
 pub struct Live {
-    jobs: Mutex<HashMap<JobId, watch::Sender<()>>>,
+    /// Each job that is followed, with the number of its last change.
+    jobs: Mutex<HashMap<JobId, watch::Sender<u64>>>,
+    changes: AtomicU64,
     stops: Mutex<HashMap<JobId, Arc<Asked>>>,
     queue: Notify,
     held: Notify,
@@ -24,7 +27,7 @@ pub struct Live {
 pub struct Follower {
     live: Arc<Live>,
     job: JobId,
-    changes: watch::Receiver<()>,
+    changes: watch::Receiver<u64>,
 }
 
 /// Waits until somebody asks that a run be stopped.
@@ -47,15 +50,19 @@ impl Live {
     /// The job's status, log, tasks or history has grown.
     pub fn job_changed(&self, job: JobId) {
         if let Some(sender) = lock(&self.jobs).get(&job) {
-            sender.send_replace(());
+            sender.send_replace(self.next_change());
         }
+    }
+
+    fn next_change(&self) -> u64 {
+        self.changes.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Registers a follower. Register first, read the store then: a change between the two is not missed.
     pub fn follow(self: &Arc<Self>, job: JobId) -> Follower {
         let changes = lock(&self.jobs)
             .entry(job)
-            .or_insert_with(|| watch::Sender::new(()))
+            .or_insert_with(|| watch::Sender::new(self.next_change()))
             .subscribe();
         Follower {
             live: Arc::clone(self),
@@ -129,6 +136,12 @@ impl Live {
 }
 
 impl Follower {
+    /// The number of the job's last change. What was read of the job after a call that gave this number, or a higher one, is
+    /// as new as what would be read now.
+    pub fn last_change(&self) -> u64 {
+        *self.changes.borrow()
+    }
+
     /// Waits for the next change since the last call, or since the registration.
     pub async fn changed(&mut self) {
         // The sender lives as long as a follower does.

@@ -97,6 +97,7 @@ fn serve(store: Arc<dyn Store>, catalogue: Arc<Loaded>) -> Result<SocketAddr, Fa
         clock: Arc::new(SystemClock),
         ids: Arc::new(Ids::default()),
         live: Arc::new(Live::default()),
+        streams: Arc::default(),
         access: Arc::new(Access {
             listens_on_loopback: true,
             ..Access::default()

@@ -230,6 +230,7 @@ impl Gateway {
             clock: Arc::clone(&self.tools.clock),
             ids: Arc::new(Ids::default()),
             live: Arc::clone(&self.tools.live),
+            streams: Arc::default(),
             access: Arc::new(Access {
                 tokens: auth.tokens.clone(),
                 allow_anonymous: auth.allow_anonymous,

@@ -22,6 +22,8 @@ pub(crate) mod routes;
 pub(crate) mod stats;
 pub(crate) mod tasks;
 
+pub use log_stream::Streams;
+
 mod ansi;
 mod by_hand;
 mod range;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
+use crate::http::api::Streams;
 use crate::http::auth::Access;
 use crate::live::Live;
 use crate::remediations::Catalogue;
@@ -20,6 +21,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<Ids>,
     pub live: Arc<Live>,
+    /// The logs that are being followed.
+    pub streams: Arc<Streams>,
     pub access: Arc<Access>,
     pub metrics: Metrics,
     /// Cancelled when the gateway begins to stop: streams end, and `/readyz` answers 503.

@@ -96,6 +96,7 @@ impl Gateway {
             clock: Arc::new(StoppedClock),
             ids: Arc::new(Ids::default()),
             live: Arc::new(Live::default()),
+            streams: Arc::default(),
             access: Arc::new(access),
             metrics: Metrics::new(),
             stopping: CancellationToken::new(),

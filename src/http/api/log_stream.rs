@@ -1,5 +1,8 @@
 //! Follows the log of one attempt. Reads only as fast as its reader does.
 
+mod shared;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderName};
@@ -12,15 +15,14 @@ use crate::domain::attempt::Outcome;
 use crate::domain::ids::JobId;
 use crate::domain::job::{Job, JobStatus, Reason};
 use crate::http::App;
+pub use crate::http::api::log_stream::shared::Streams;
+use crate::http::api::log_stream::shared::{Place, SharedLog};
 use crate::http::api::{find_job, sse};
 use crate::http::auth::ViewerAccess;
 use crate::http::input::{PathId, Query};
 use crate::http::problem::{Problem, ProblemView};
 use crate::live::Follower;
 use crate::store::StoreError;
-
-/// How much of the log goes into one event at most.
-const CHUNK: usize = 64 * 1024;
 
 /// After so much silence a comment is sent, so that proxies keep the connection, and the store is asked again.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -68,8 +70,13 @@ pub(crate) async fn follow(
         job: job.id,
         app,
         follower,
-        offset,
-        carry: Vec::new(),
+        log: None,
+        place: Place {
+            offset,
+            ..Place::default()
+        },
+        has_sent: false,
+        in_doubt: false,
         is_over: false,
     };
     refuse_unknown_attempt(&job, following.attempt)?;
@@ -114,16 +121,23 @@ struct Following {
     job: JobId,
     /// `None` until the first attempt begins.
     attempt: Option<u32>,
-    /// How far the events went.
-    offset: u64,
-    /// Bytes after `offset` that are the beginning of a code point.
-    carry: Vec<u8>,
+    /// Of the attempt, once that has begun.
+    log: Option<Arc<SharedLog>>,
+    place: Place,
+    /// The event before this was a part of the log.
+    has_sent: bool,
+    /// It was silent for long: the store is asked, whatever others have read.
+    in_doubt: bool,
     is_over: bool,
 }
 
 impl Following {
     /// The next event; `None` ends the stream.
     async fn next(&mut self) -> Option<Bytes> {
+        if std::mem::take(&mut self.has_sent) {
+            // So that it is sent before there is another one to be held.
+            tokio::task::yield_now().await;
+        }
         loop {
             if self.is_over || self.app.stopping.is_cancelled() {
                 return None;
@@ -140,44 +154,49 @@ impl Following {
             tokio::select! {
                 () = self.follower.changed() => {}
                 () = self.app.stopping.cancelled() => return None,
-                () = tokio::time::sleep(KEEP_ALIVE) => return Some(sse::KEEP_ALIVE),
+                () = tokio::time::sleep(KEEP_ALIVE) => {
+                    self.in_doubt = true;
+                    return Some(sse::KEEP_ALIVE);
+                }
             }
         }
     }
 
     /// What there is to send now; `None` says that more has to happen first.
     async fn look(&mut self) -> Result<Option<Bytes>, StoreError> {
-        let wanted = self.attempt;
-        let Some(attempt) = self.app.store.find_attempt(self.job, wanted).await? else {
+        // Before anything is read, so that what was read is as new as this says.
+        let change = self.follower.last_change();
+        let anew = std::mem::take(&mut self.in_doubt);
+        self.find_log().await?;
+        let Some(log) = &self.log else {
             return self.end_without_attempt().await;
         };
-        self.attempt = Some(attempt.number);
-        let head = self.app.store.log_head(self.job, attempt.number).await?;
-        loop {
-            let held_back = u64::try_from(self.carry.len()).unwrap_or(0);
-            let at = self.offset + held_back;
-            let more = if at < head.bytes {
-                self.app.store.read_log(self.job, attempt.number, at, CHUNK).await?
-            } else {
-                Vec::new()
-            };
-            let is_all = more.is_empty();
-            self.carry.extend_from_slice(&more);
-            let (text, taken) = sse::text(&self.carry, is_all && head.complete);
-            if taken > 0 {
-                self.carry.drain(..taken);
-                self.offset += u64::try_from(taken).unwrap_or(0);
-                return encoded(sse::event("log", Some(self.offset), &text)).map(Some);
-            }
-            if is_all {
-                break;
-            }
+        let store = self.app.store.as_ref();
+        let Some(seen) = log.seen(store, change, anew).await? else {
+            return self.end_without_attempt().await;
+        };
+        if let Some(event) = log.event(store, &self.place, seen).await? {
+            self.place.clone_from(&event.to);
+            self.has_sent = true;
+            return Ok(Some(event.event.clone()));
         }
         // Not before the attempt's end is recorded, which is after its log is complete.
-        if head.complete && attempt.outcome.is_some() {
-            return self.end(attempt.outcome).await;
+        if seen.complete && seen.outcome.is_some() {
+            return self.end(seen.outcome).await;
         }
         Ok(None)
+    }
+
+    /// Finds the attempt, if that has begun.
+    async fn find_log(&mut self) -> Result<(), StoreError> {
+        if self.log.is_some() {
+            return Ok(());
+        }
+        if let Some(attempt) = self.app.store.find_attempt(self.job, self.attempt).await? {
+            self.attempt = Some(attempt.number);
+            self.log = Some(self.app.streams.log((self.job, attempt.number)));
+        }
+        Ok(())
     }
 
     async fn end_without_attempt(&mut self) -> Result<Option<Bytes>, StoreError> {

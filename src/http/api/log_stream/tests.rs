@@ -163,3 +163,47 @@ async fn it_ends_without_an_end_when_the_gateway_stops() {
     gateway.app.stopping.cancel();
     assert_eq!(open.poll(), Poll::Ready(None));
 }
+
+#[actix_web::test]
+async fn followers_of_one_log_share_what_was_read() {
+    let (gateway, id) = finished(b"PLAY\nok");
+    let mut first = Open::of(gateway.send(request(id, "")).await);
+    let mut second = Open::of(gateway.send(request(id, "")).await);
+    let play = Poll::Ready(Some("event: log\nid: 5\ndata: \"PLAY\\n\"\n\n".to_owned()));
+    assert_eq!((first.poll(), second.poll()), (play.clone(), play));
+    // Each lets its connection send that first.
+    assert!(first.poll().is_pending() && second.poll().is_pending());
+    let ok = Poll::Ready(Some("event: log\nid: 7\ndata: \"ok\"\n\n".to_owned()));
+    assert_eq!(first.poll(), ok);
+    // Whoever would read it now would find something else.
+    gateway.store.state().logs.insert((id, 1), (b"play\nOK".to_vec(), true));
+    assert_eq!(second.poll(), ok);
+    drop((first, second));
+    let answered = stream(&gateway, request(id, "")).await;
+    assert!(answered.text().starts_with("event: log\nid: 5\ndata: \"play\\n\"\n\n"));
+}
+
+#[actix_web::test]
+async fn a_follower_sees_what_came_before_it_also_beside_others() {
+    let gateway = Gateway::new();
+    let mut running = job(1, JobStatus::Running);
+    running.attempts = vec![attempt(1, None)];
+    let id = gateway.add_job(running);
+    gateway.store.state().logs.insert((id, 1), (b"one".to_vec(), false));
+    let one = "event: log\nid: 3\ndata: \"one\"\n\n".to_owned();
+    let two = "event: log\nid: 6\ndata: \"two\"\n\n".to_owned();
+    let mut first = Open::of(gateway.send(request(id, "")).await);
+    assert_eq!(first.poll(), Poll::Ready(Some(one.clone())));
+    assert!(first.poll().is_pending());
+    gateway.store.state().logs.insert((id, 1), (b"onetwo".to_vec(), false));
+    gateway.app.live.job_changed(id);
+    let mut second = Open::of(
+        gateway
+            .send(request(id, "").insert_header(("Last-Event-ID", "3")))
+            .await,
+    );
+    assert_eq!(second.poll(), Poll::Ready(Some(two.clone())));
+    assert!(second.poll().is_pending());
+    assert_eq!(first.poll(), Poll::Ready(Some(two)));
+    assert!(first.poll().is_pending());
+}
