@@ -162,7 +162,8 @@ pub trait Store: Brakes {
     /// Gives back a claim whose run provably never began. A job that was asked to stop meanwhile ends `canceled`.
     async fn release(&self, key: AttemptKey, why: &str, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Stores log bytes that begin at `offset`, which must be the end of what is stored: otherwise `LostClaim`.
+    /// Stores log bytes that begin at `offset`, which must be the end of what is stored: otherwise `LostClaim`. Whole
+    /// blocks of 256 KiB, counted from there, are stored as `seal_log` does it.
     async fn append_log(&self, key: AttemptKey, offset: u64, bytes: Vec<u8>) -> Result<(), StoreError>;
 
     /// Replaces the stored chunks that begin at `offset` and cover exactly `bytes` by one compressed chunk; `Conflict`

@@ -181,7 +181,7 @@ impl Store for SqliteStore {
     }
 
     async fn append_log(&self, key: AttemptKey, offset: u64, bytes: Vec<u8>) -> Result<(), StoreError> {
-        self.writer.write(log::AppendLog { key, offset, bytes }).await
+        self.writer.write(log::AppendLog::new(key, offset, bytes)?).await
     }
 
     async fn seal_log(&self, key: AttemptKey, offset: u64, bytes: Vec<u8>) -> Result<(), StoreError> {

@@ -10,6 +10,9 @@ use crate::store::{Store, StoreError};
 /// A sealed piece of a log. No stored chunk crosses a multiple of this, so that whole blocks can be sealed.
 const BLOCK: u64 = 256 * 1024;
 
+/// Blocks that are stored in one command, where there are so many.
+const BLOCKS_AT_ONCE: u64 = 4;
+
 /// Task results that are stored in one command.
 const TASKS_AT_ONCE: usize = 500;
 
@@ -94,17 +97,30 @@ impl Tail {
 
     /// Whether there was something to move.
     async fn advance_log(&mut self, store: &dyn Store) -> Result<bool, TailError> {
-        let room = BLOCK - self.log_bytes % BLOCK;
-        let bytes = self
+        let begun = self.log_bytes % BLOCK;
+        let room = if begun == 0 {
+            BLOCKS_AT_ONCE * BLOCK
+        } else {
+            BLOCK - begun
+        };
+        let mut bytes = self
             .dir
             .read_output(self.log_bytes, usize::try_from(room).unwrap_or(usize::MAX))?;
         if bytes.is_empty() {
             return Ok(false);
         }
+        let rest = bytes.len() as u64 % BLOCK;
+        let is_whole = bytes.len() as u64 >= BLOCK;
+        if is_whole {
+            bytes.truncate(bytes.len() - usize::try_from(rest).unwrap_or(0));
+        }
         let length = bytes.len() as u64;
         store.append_log(self.key, self.log_bytes, bytes).await?;
         self.log_bytes += length;
-        if self.log_bytes - self.sealed == BLOCK {
+        if is_whole {
+            // The store has compressed whole blocks at once.
+            self.sealed = self.log_bytes;
+        } else if self.log_bytes - self.sealed == BLOCK {
             self.seal(store, self.log_bytes).await?;
         }
         Ok(true)

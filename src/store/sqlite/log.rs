@@ -38,23 +38,64 @@ const INSERT_TASKS: &str = "
     -- insert_tasks
     INSERT INTO tasks (attempt, position, result) SELECT ?2, ?3 + key, value FROM json_each(?1)";
 
+/// A whole block is compressed before it is stored: it would have to be in a moment, and the disk would have the most work with
+/// it.
+const BLOCK: usize = 256 * 1024;
+
 /// Adds bytes at the end of the log.
 pub(super) struct AppendLog {
-    pub(super) key: AttemptKey,
-    pub(super) offset: u64,
-    pub(super) bytes: Vec<u8>,
+    key: AttemptKey,
+    offset: u64,
+    length: usize,
+    chunks: Vec<Chunk>,
+}
+
+/// How long it is, whether it is compressed, and what is stored of it.
+type Chunk = (usize, bool, Vec<u8>);
+
+impl AppendLog {
+    /// Compresses whole blocks, so that the writer need not.
+    pub(super) fn new(key: AttemptKey, offset: u64, bytes: Vec<u8>) -> Result<Self, StoreError> {
+        let length = bytes.len();
+        let chunks = if length < BLOCK {
+            vec![(length, false, bytes)]
+        } else {
+            bytes.chunks(BLOCK).map(chunk).collect::<Result<_, _>>()?
+        };
+        Ok(Self {
+            key,
+            offset,
+            length,
+            chunks,
+        })
+    }
+}
+
+fn chunk(bytes: &[u8]) -> Result<Chunk, StoreError> {
+    let is_block = bytes.len() == BLOCK;
+    let data = if is_block { compress(bytes)? } else { bytes.to_vec() };
+    Ok((bytes.len(), is_block, data))
 }
 
 impl Write for AppendLog {
     type Output = ();
 
     fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
-        let Self { key, offset, bytes } = self;
-        let attempt = extend(scope, EXTEND_LOG, key, offset, bytes.len())?;
-        if bytes.is_empty() {
+        let Self {
+            key,
+            mut offset,
+            length,
+            chunks,
+        } = self;
+        let attempt = extend(scope, EXTEND_LOG, key, offset, length)?;
+        if length == 0 {
             return Ok(());
         }
-        insert_chunk(scope, attempt, offset, (bytes.len(), false, bytes))?;
+        for chunk in chunks {
+            let next = offset + chunk.0 as u64;
+            insert_chunk(scope, attempt, offset, chunk)?;
+            offset = next;
+        }
         scope.grew(key.job);
         Ok(())
     }
@@ -71,13 +112,11 @@ pub(super) struct SealLog {
 impl SealLog {
     /// Compresses, so that the writer need not.
     pub(super) fn new(key: AttemptKey, offset: u64, bytes: &[u8]) -> Result<Self, StoreError> {
-        let compressed = zstd::bulk::compress(bytes, zstd::DEFAULT_COMPRESSION_LEVEL)
-            .map_err(|error| StoreError::Database(format!("failed to compress a log: {error}")))?;
         Ok(Self {
             key,
             offset,
             length: bytes.len(),
-            compressed,
+            compressed: compress(bytes)?,
         })
     }
 }
@@ -111,6 +150,11 @@ impl Write for SealLog {
         }
         insert_chunk(scope, attempt, offset, (length, true, compressed))
     }
+}
+
+fn compress(bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
+    zstd::bulk::compress(bytes, zstd::DEFAULT_COMPRESSION_LEVEL)
+        .map_err(|error| StoreError::Database(format!("failed to compress a log: {error}")))
 }
 
 /// Whether the chunks reach from the offset just as far as the bytes that replace them. They have no gaps.
@@ -168,7 +212,7 @@ fn insert_chunk(
     scope: &mut Scope<'_>,
     attempt: i64,
     offset: u64,
-    (length, compressed, data): (usize, bool, Vec<u8>),
+    (length, compressed, data): Chunk,
 ) -> Result<(), StoreError> {
     scope.connection.execute(
         INSERT_CHUNK,

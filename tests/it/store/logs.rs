@@ -170,6 +170,35 @@ async fn large_logs_come_back_in_several_reads() {
 }
 
 #[tokio::test]
+async fn whole_blocks_are_compressed_at_once() {
+    let world = World::new().await;
+    let key = running(&world).await;
+    let block = b"ok: [web1]\n".repeat(24_000)[..256 * 1024].to_vec();
+    let short = block[1..].to_vec();
+    let all = [block.clone(), block.clone(), short.clone()].concat();
+    world.store.append_log(key, 0, all.clone()).await.unwrap();
+    let at = all.len() as u64;
+    world.store.append_log(key, at, short.clone()).await.unwrap();
+    let database = rusqlite::Connection::open(world.path("healgate.db")).unwrap();
+    let mut statement = database
+        .prepare("SELECT length(data) FROM log_chunks ORDER BY start")
+        .unwrap();
+    let lengths = statement.query_map([], |row| row.get(0)).unwrap();
+    let lengths: Vec<usize> = lengths
+        .map(|length: rusqlite::Result<i64>| usize::try_from(length.unwrap()).unwrap())
+        .collect();
+    assert!(
+        lengths[..2].iter().all(|length| *length < block.len() / 100),
+        "{lengths:?}"
+    );
+    assert_eq!(lengths[2..], [short.len(), short.len()]);
+    // What is compressed already can be sealed with what is not.
+    let all = [all, short].concat();
+    world.store.seal_log(key, 0, all.clone()).await.unwrap();
+    assert_eq!(read_all(&world, key.job, 0, NonZeroUsize::MAX).await, all);
+}
+
+#[tokio::test]
 async fn tasks_come_in_order_and_in_pages() {
     let world = World::new().await;
     let key = running(&world).await;
