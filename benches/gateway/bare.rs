@@ -20,6 +20,14 @@ const TABLES: [(&str, &str); 6] = [
     ("decisions", "id = decision.id"),
 ];
 
+/// As the store's writer has them.
+pub(crate) const SETTINGS: &str = "
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA journal_size_limit = 67108864;
+    PRAGMA cache_size = -16000;";
+
 /// The database that the loop fills.
 #[derive(Debug)]
 pub(crate) struct Bare {
@@ -36,14 +44,8 @@ impl Bare {
     /// Over an empty database that has the schema.
     pub(crate) fn open(path: &Path) -> Result<Self, Failed> {
         let connection = Connection::open(path).map_err(failed("open the bare database"))?;
-        let settings = "
-            PRAGMA synchronous = FULL;
-            PRAGMA foreign_keys = ON;
-            PRAGMA temp_store = MEMORY;
-            PRAGMA journal_size_limit = 67108864;
-            PRAGMA cache_size = -16000;";
         connection
-            .execute_batch(settings)
+            .execute_batch(SETTINGS)
             .map_err(failed("set up the bare database"))?;
         Ok(Self { connection, written: 0 })
     }

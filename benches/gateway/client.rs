@@ -46,6 +46,13 @@ impl Client {
         self.exchange(&request, 200).await
     }
 
+    /// Reads the last bytes of something; an error unless it is there and has a beginning before them.
+    pub(crate) async fn tail(&mut self, path: &str, bytes: usize) -> Result<&[u8], Failed> {
+        let host = self.host;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nRange: bytes=-{bytes}\r\n\r\n");
+        self.exchange(&request, 206).await
+    }
+
     async fn exchange(&mut self, request: &str, expected: u16) -> Result<&[u8], Failed> {
         let sent = self.stream.write_all(request.as_bytes()).await;
         sent.map_err(failed("send a request"))?;

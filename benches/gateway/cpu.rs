@@ -72,3 +72,13 @@ impl Drop for Group {
         let _ = fs::remove_dir(&self.dir);
     }
 }
+
+/// CPU seconds that this process has used so far, but for the thread that asks: the clients run on that one.
+pub(crate) fn of_other_threads() -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a few minutes")]
+    let seconds = |clock| {
+        let time = rustix::time::clock_gettime(clock);
+        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    };
+    seconds(rustix::time::ClockId::ProcessCPUTime) - seconds(rustix::time::ClockId::ThreadCPUTime)
+}

@@ -1,6 +1,7 @@
 //! Posts new alerts, one per request, over as many connections as wanted.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -65,8 +66,27 @@ async fn post(client: &mut Client, alertname: &str, count: usize) -> Result<Samp
 
 /// A notification of one alert that was never seen before, as Alertmanager writes it.
 pub(crate) fn new_alert(alertname: &str) -> String {
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let number = new_numbers(1).start;
+    notification(alertname, &[alert(alertname, number, number)])
+}
+
+/// Numbers of alerts that were never seen before.
+pub(crate) fn new_numbers(count: u64) -> Range<u64> {
+    let first = NEXT.fetch_add(count, Ordering::Relaxed);
+    first..first + count
+}
+
+/// An alert, as Alertmanager writes it; two of one machine have different fingerprints.
+pub(crate) fn alert(alertname: &str, fingerprint: u64, machine: u64) -> String {
     format!(
-        r#"{{"receiver":"healgate","status":"firing","alerts":[{{"status":"firing","labels":{{"alertname":"{alertname}","instance":"web{number}.example:8080","job":"web","severity":"critical","team":"platform"}},"annotations":{{"description":"web{number}.example:8080 has not answered for two minutes.","runbook_url":"https://runbooks.example/web/down","summary":"The web server is down"}},"startsAt":"2026-01-31T09:00:00.123Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"http://prometheus.example/graph?g0.expr=up+%3D%3D+0&g0.tab=1","fingerprint":"{number:016x}"}}],"groupLabels":{{"alertname":"{alertname}"}},"commonLabels":{{"alertname":"{alertname}","severity":"critical"}},"commonAnnotations":{{}},"externalURL":"http://alertmanager.example","version":"4","groupKey":"{{}}:{{alertname=\"{alertname}\"}}","truncatedAlerts":0}}"#
+        r#"{{"status":"firing","labels":{{"alertname":"{alertname}","instance":"web{machine}.example:8080","job":"web","severity":"critical","team":"platform"}},"annotations":{{"description":"web{machine}.example:8080 has not answered for two minutes.","runbook_url":"https://runbooks.example/web/down","summary":"The web server is down"}},"startsAt":"2026-01-31T09:00:00.123Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"http://prometheus.example/graph?g0.expr=up+%3D%3D+0&g0.tab=1","fingerprint":"{fingerprint:016x}"}}"#
+    )
+}
+
+/// A notification of these alerts, as Alertmanager writes it.
+pub(crate) fn notification(alertname: &str, alerts: &[String]) -> String {
+    let alerts = alerts.join(",");
+    format!(
+        r#"{{"receiver":"healgate","status":"firing","alerts":[{alerts}],"groupLabels":{{"alertname":"{alertname}"}},"commonLabels":{{"alertname":"{alertname}","severity":"critical"}},"commonAnnotations":{{}},"externalURL":"http://alertmanager.example","version":"4","groupKey":"{{}}:{{alertname=\"{alertname}\"}}","truncatedAlerts":0}}"#
     )
 }

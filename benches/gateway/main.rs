@@ -18,12 +18,16 @@ mod folder;
 mod gateways;
 mod lines;
 mod load;
+mod logs;
 mod machine;
 mod memory;
+mod pace;
 mod process;
+mod queue;
 mod report;
 mod samples;
 mod servers;
+mod storm;
 mod unstored;
 mod watch;
 mod webhooks;
@@ -38,7 +42,9 @@ use crate::machine::Machine;
 use crate::report::Report;
 
 /// What can be measured; all of it, unless the command line names some.
-const SECTIONS: [&str; 7] = ["webhooks", "effect", "callback", "lines", "flood", "adoption", "memory"];
+const SECTIONS: [&str; 10] = [
+    "webhooks", "storm", "queue", "effect", "callback", "lines", "flood", "logs", "adoption", "memory",
+];
 
 fn main() -> ExitCode {
     // `cargo test --all-targets` starts this too, and wants no figures.
@@ -102,10 +108,13 @@ async fn all(servers: &Runtime) -> Result<Report, Failed> {
         report::error(&format!("measuring {name} …"));
         sections.push(match name {
             "webhooks" => webhooks::measure(&root, servers).await?,
+            "storm" => storm::measure(&root, servers).await?,
+            "queue" => queue::measure(&root, servers).await?,
             "effect" => effect::measure(&root).await?,
             "callback" => callback::measure(&root).await?,
             "lines" => lines::measure(&root).await?,
             "flood" => flood::measure(&root).await?,
+            "logs" => logs::measure(&root).await?,
             "adoption" => adoption::measure(&root).await?,
             _ => memory::measure(&root).await?,
         });

@@ -30,6 +30,8 @@ pub(crate) struct Servers {
     pub(crate) unstored: SocketAddr,
     pub(crate) writer: Arc<Writer>,
     /// The durable server's.
+    pub(crate) store: Arc<SqliteStore>,
+    /// The durable server's.
     pub(crate) database: PathBuf,
     /// One with the same schema, empty, that nobody has open.
     pub(crate) spare: PathBuf,
@@ -77,12 +79,13 @@ async fn start([database, spare]: [PathBuf; 2], catalogue: Arc<Loaded>) -> Resul
             .await
             .map_err(failed("open the database"))
     };
-    let store = open(&database, observer).await?;
+    let store = Arc::new(open(&database, observer).await?);
     open(&spare, Arc::new(Writer::default())).await?.close().await;
     Ok(Servers {
-        durable: serve(Arc::new(store), Arc::clone(&catalogue))?,
+        durable: serve(Arc::<SqliteStore>::clone(&store), Arc::clone(&catalogue))?,
         unstored: serve(Arc::new(Unstored), catalogue)?,
         writer,
+        store,
         database,
         spare,
     })

@@ -7,10 +7,12 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::bare::Bare;
+use crate::cpu;
 use crate::disk;
 use crate::failed::Failed;
 use crate::folder::Folder;
-use crate::load::{Load, Round};
+use crate::load::{Load, Round, new_alert};
+use crate::pace::{Pace, paced};
 use crate::report::{Row, Section, of, tenths, whole};
 use crate::samples::Samples;
 use crate::servers::Servers;
@@ -25,6 +27,9 @@ const POSTS: usize = 100;
 
 /// Posts in a round of one connection.
 const LONE_POSTS: usize = 200;
+
+/// How long half of the full rate goes on in a round.
+const PACED_SECONDS: f64 = 1.0;
 
 /// The figures.
 #[derive(Debug, Default)]
@@ -50,6 +55,10 @@ struct Side {
     loaded: Samples,
     /// Of every post on a lone connection, in milliseconds.
     lone: Samples,
+    /// Of every post at half of the durable server's full rate, from when it was due, in milliseconds.
+    paced: Samples,
+    /// CPU seconds of 1,000 posts under load, one per round.
+    cpu: Samples,
 }
 
 pub(crate) async fn measure(root: &Path, runtime: &Runtime) -> Result<Section, Failed> {
@@ -70,6 +79,9 @@ pub(crate) async fn measure(root: &Path, runtime: &Runtime) -> Result<Section, F
         round.bare(&mut bare, &servers)?;
         round.durable.lone = lone(servers.durable).await?;
         round.unstored.lone = lone(servers.unstored).await?;
+        let half = round.durable.posts_per_second.median() / 2.0;
+        round.durable.paced = at_pace(servers.durable, half).await?;
+        round.unstored.paced = at_pace(servers.unstored, half).await?;
         round.synced_append = disk::synced_appends(root, LONE_POSTS)?;
         if number > 0 {
             figures.add(round);
@@ -83,13 +95,34 @@ async fn loaded(server: SocketAddr) -> Result<Round, Failed> {
     Load::connect(server, CONNECTIONS).await?.round("Down", POSTS).await
 }
 
+/// One round with its CPU time; what the other server does meanwhile is nothing.
+async fn costed(server: SocketAddr) -> Result<(Round, f64), Failed> {
+    let before = cpu::of_other_threads();
+    let round = loaded(server).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+    let thousands = (CONNECTIONS * POSTS) as f64 / 1_000.0;
+    Ok((round, (cpu::of_other_threads() - before) / thousands))
+}
+
+async fn at_pace(server: SocketAddr, per_second: f64) -> Result<Samples, Failed> {
+    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "a few thousand")]
+    let posts = (per_second * PACED_SECONDS) as usize;
+    let pace = Pace {
+        per_second,
+        connections: CONNECTIONS,
+        posts,
+    };
+    paced(server, pace, &|| new_alert("Down")).await
+}
+
 async fn lone(server: SocketAddr) -> Result<Samples, Failed> {
     let round = Load::connect(server, 1).await?.round("Down", LONE_POSTS).await?;
     Ok(round.latencies)
 }
 
 impl Side {
-    fn take(&mut self, round: Round) {
+    fn take(&mut self, (round, cpu): (Round, f64)) {
+        self.cpu.push(cpu);
         self.posts_per_second.push(round.posts_per_second);
         self.loaded.extend(round.latencies);
     }
@@ -98,6 +131,8 @@ impl Side {
         self.posts_per_second.extend(other.posts_per_second);
         self.loaded.extend(other.loaded);
         self.lone.extend(other.lone);
+        self.paced.extend(other.paced);
+        self.cpu.extend(other.cpu);
     }
 
     fn json(&self) -> Value {
@@ -108,26 +143,28 @@ impl Side {
             },
             "milliseconds_under_load": latencies(&self.loaded),
             "milliseconds_alone": latencies(&self.lone),
+            "milliseconds_at_half_the_full_rate": latencies(&self.paced),
+            "cpu_seconds_per_1000_posts": { "median": self.cpu.median(), "rounds": self.cpu.all() },
         })
     }
 }
 
 impl Webhooks {
     async fn unstored(&mut self, servers: &Servers) -> Result<(), Failed> {
-        self.unstored.take(loaded(servers.unstored).await?);
+        self.unstored.take(costed(servers.unstored).await?);
         Ok(())
     }
 
     async fn durable(&mut self, servers: &Servers) -> Result<(), Failed> {
         let (commits_before, busy_before) = servers.writer.so_far();
-        let round = loaded(servers.durable).await?;
+        let (round, cpu) = costed(servers.durable).await?;
         let (commits, busy) = servers.writer.so_far();
         #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
         let posts = (CONNECTIONS * POSTS) as f64;
         self.posts_per_commit.push(posts / (commits - commits_before));
         self.writer_busy
             .push((busy - busy_before) * round.posts_per_second / posts);
-        self.durable.take(round);
+        self.durable.take((round, cpu));
         Ok(())
     }
 
@@ -170,21 +207,28 @@ impl Webhooks {
                 .beside(whole(self.bare.median()), bare)
                 .bound("0.5"),
         );
-        for (how, slow, quick) in [
-            ("64 connections", &durable.loaded, &unstored.loaded),
-            ("1 connection", &durable.lone, &unstored.lone),
+        for (how, slow, quick, bound) in [
+            ("64 connections", &durable.loaded, &unstored.loaded, ""),
+            ("64 connections, half the rate", &durable.paced, &unstored.paced, "≤ 5"),
+            ("1 connection", &durable.lone, &unstored.lone, ""),
             (
                 "1 connection, beside a synced append of 4 KiB",
                 &durable.lone,
                 &self.synced_append,
+                "",
             ),
         ] {
             for percent in [50, 99] {
                 let (slow, quick) = (slow.percentile(percent), quick.percentile(percent));
                 let what = format!("{how}: p{percent}, ms");
-                rows.push(Row::new(what, tenths(slow)).beside(tenths(quick), slow / quick));
+                let row = Row::new(what, tenths(slow)).beside(tenths(quick), slow / quick);
+                rows.push(if percent == 99 { row.bound(bound) } else { row });
             }
         }
+        let (dear, cheap) = (durable.cpu.median(), unstored.cpu.median());
+        rows.push(
+            Row::new("CPU of 1,000 posts, s", of(dear)).beside(of(cheap), durable.cpu.ratios(&unstored.cpu).median()),
+        );
         let shared = self.posts_per_commit.median();
         rows.push(Row::new("posts per commit under load", tenths(shared)));
         rows.push(Row::new(
