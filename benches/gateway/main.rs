@@ -16,15 +16,22 @@ mod failed;
 mod flood;
 mod folder;
 mod gateways;
+mod history;
 mod lines;
 mod load;
 mod logs;
 mod machine;
 mod memory;
+mod migration;
+mod million;
 mod pace;
+mod past;
 mod process;
+mod prune;
+mod questions;
 mod queue;
 mod report;
+mod rest;
 mod samples;
 mod servers;
 mod storm;
@@ -39,11 +46,24 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failed::{Failed, failed};
 use crate::machine::Machine;
+use crate::past::Past;
 use crate::report::Report;
 
 /// What can be measured; all of it, unless the command line names some.
-const SECTIONS: [&str; 10] = [
-    "webhooks", "storm", "queue", "effect", "callback", "lines", "flood", "logs", "adoption", "memory",
+const SECTIONS: [&str; 13] = [
+    "webhooks",
+    "storm",
+    "queue",
+    "effect",
+    "callback",
+    "lines",
+    "flood",
+    "logs",
+    "adoption",
+    "memory",
+    "migration",
+    "history",
+    "prune",
 ];
 
 fn main() -> ExitCode {
@@ -101,6 +121,7 @@ async fn all(servers: &Runtime) -> Result<Report, Failed> {
         ));
     }
     let mut sections = Vec::new();
+    let mut past = Past::new(&root);
     for name in SECTIONS {
         if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == name) {
             continue;
@@ -116,6 +137,9 @@ async fn all(servers: &Runtime) -> Result<Report, Failed> {
             "flood" => flood::measure(&root).await?,
             "logs" => logs::measure(&root).await?,
             "adoption" => adoption::measure(&root).await?,
+            "migration" => migration::measure(&root, &mut past).await?,
+            "history" => history::measure(&root, &mut past).await?,
+            "prune" => prune::measure(&root, &mut past).await?,
             _ => memory::measure(&root).await?,
         });
     }

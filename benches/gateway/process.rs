@@ -79,6 +79,15 @@ impl Server {
             .ok_or_else(|| Failed::new("measure a server", "it has ended"))
     }
 
+    /// Asks it to end, and waits until it has.
+    pub(crate) async fn stop(&mut self) -> Result<(), Failed> {
+        let pid = Pid::from_raw(i32::try_from(self.pid()?).unwrap_or(0));
+        let pid = pid.ok_or_else(|| Failed::new("end a server", "it has no id"))?;
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).map_err(failed("end a server"))?;
+        self.child.wait().await.map_err(failed("end a server"))?;
+        Ok(())
+    }
+
     /// Kills it and waits until it is gone.
     pub(crate) async fn end(&mut self) -> Result<(), Failed> {
         self.child.kill().await.map_err(failed("end a server"))
