@@ -9,8 +9,8 @@ use crate::domain::ids::JobId;
 use crate::domain::job::{Job, JobStatus};
 use crate::store::read::{JobFilter, Page, PageRequest, StatusCount};
 use crate::store::sqlite::connection::Connection;
-use crate::store::sqlite::page::{after, cut};
-use crate::store::sqlite::query::Query;
+use crate::store::sqlite::list_jobs::{Place, questions};
+use crate::store::sqlite::page::cut;
 use crate::store::sqlite::rows::{attempt, count, ids, job, parsed, word};
 use crate::store::{ActiveRun, StoreError};
 
@@ -34,7 +34,7 @@ const ACTIVE_RUNS: &str = "
 
 const COUNT_JOBS: &str = "
     -- count_jobs
-    SELECT status, COUNT(*) AS number FROM jobs GROUP BY status";
+    SELECT status, SUM(jobs) AS number FROM job_kinds GROUP BY status HAVING SUM(jobs) > 0";
 
 /// Jobs by id, with their attempts.
 pub(super) fn load_jobs(connection: &Connection, wanted: &[JobId]) -> Result<HashMap<JobId, Job>, StoreError> {
@@ -67,94 +67,33 @@ pub(super) fn find(connection: &Connection, id: JobId) -> Result<Option<Job>, St
 
 /// Jobs that the filter lets through, newest first.
 pub(super) fn list(connection: &Connection, filter: &JobFilter, page: &PageRequest) -> Result<Page<Job>, StoreError> {
-    let Query { sql, values } = filtered(filter, page, after(page)?);
-    let rows = connection.all(&sql, params_from_iter(values))?;
+    let most = i64::from(page.limit) + 1;
+    let mut rows = Vec::new();
+    for question in questions(filter, most, place(page)?) {
+        rows = connection.all(&question.sql, params_from_iter(question.values))?;
+        if rows.len() > usize::try_from(page.limit).unwrap_or(usize::MAX) {
+            break;
+        }
+    }
     let mut items = rows.iter().map(job).collect::<Result<Vec<_>, _>>()?;
-    let next = cut(&mut items, page, |job| job.id.to_string());
+    let next = cut(&mut items, page, |job| {
+        format!("{} {}", job.created_at.as_micros(), job.id)
+    });
     add_attempts(connection, &mut items)?;
     Ok(Page { items, next })
 }
 
-pub(super) fn filtered(filter: &JobFilter, page: &PageRequest, after: Option<JobId>) -> Query {
-    // The page's ids come from an index alone wherever one has them; only its own rows are read in full.
-    let mut query = Query::new("SELECT jobs.* FROM (SELECT id AS listed FROM jobs");
-    if is_only_about_time(filter) {
-        query.push(" INDEXED BY jobs_by_creation");
-    }
-    query.push(" WHERE true");
-    any_of(
-        &mut query,
-        "status",
-        filter.status.iter().map(|status| status.as_str().to_owned()),
-    );
-    any_of(
-        &mut query,
-        "reason",
-        filter.reason.iter().map(|reason| reason.as_str().to_owned()),
-    );
-    any_of(
-        &mut query,
-        "trigger_kind",
-        filter.trigger.iter().map(|trigger| trigger.as_str().to_owned()),
-    );
-    any_of(&mut query, "playbook", filter.playbook.iter().cloned());
-    any_of(&mut query, "route", filter.route.iter().cloned());
-    any_of(&mut query, "target", filter.target.iter().cloned());
-    any_of(&mut query, "alertname", filter.alertname.iter().cloned());
-    any_of(&mut query, "fingerprint", filter.fingerprint.iter().cloned());
-    if let Some(since) = filter.since {
-        query.push(" AND created_at >= ").bind(since.as_micros());
-    }
-    if let Some(until) = filter.until {
-        query.push(" AND created_at <= ").bind(until.as_micros());
-    }
-    containing(&mut query, &filter.q);
-    if let Some(after) = after {
-        query.push(" AND id < ").bind(after.to_string());
-    }
-    query
-        .push(" ORDER BY id DESC LIMIT ")
-        .bind(i64::from(page.limit) + 1)
-        .push(") CROSS JOIN jobs ON id = listed ORDER BY id DESC");
-    query
-}
-
-/// Whether nothing but the time of creation narrows the list, so that its index is the best one.
-fn is_only_about_time(filter: &JobFilter) -> bool {
-    let others = JobFilter {
-        since: None,
-        until: None,
-        ..filter.clone()
+/// Where the page begins; ids alone would not do where the clock was put back.
+fn place(page: &PageRequest) -> Result<Option<Place>, StoreError> {
+    let read = |after: &str| {
+        let (created_at, id) = after.split_once(' ')?;
+        let id: JobId = id.parse().ok()?;
+        Some((created_at.parse().ok()?, id.to_string()))
     };
-    others == JobFilter::default() && (filter.since.is_some() || filter.until.is_some())
-}
-
-fn containing(query: &mut Query, texts: &[String]) {
-    for (index, text) in texts.iter().enumerate() {
-        query
-            .push(if index == 0 { " AND (" } else { " OR " })
-            .push(
-                "instr(lower(id || char(10) || playbook || char(10) || coalesce(route, '') || char(10) || target \
-                 || char(10) || coalesce(alert ->> 'labels', '')), lower(",
-            )
-            .bind(text.clone())
-            .push(")) > 0");
-    }
-    if !texts.is_empty() {
-        query.push(")");
-    }
-}
-
-fn any_of(query: &mut Query, column: &'static str, values: impl Iterator<Item = String>) {
-    let mut values = values.peekable();
-    if values.peek().is_none() {
-        return;
-    }
-    query.push(" AND ").push(column).push(" IN (");
-    for (index, value) in values.enumerate() {
-        query.push(if index == 0 { "" } else { ", " }).bind(value);
-    }
-    query.push(")");
+    page.after
+        .as_deref()
+        .map(|after| read(after).ok_or_else(|| StoreError::BadCursor(after.to_owned())))
+        .transpose()
 }
 
 /// What was running when the gateway was last stopped.

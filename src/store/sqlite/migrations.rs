@@ -14,6 +14,7 @@ const STEPS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0007_stats_and_heartbeats.sql"),
     include_str!("../../../migrations/sqlite/0008_policy.sql"),
     include_str!("../../../migrations/sqlite/0009_retention.sql"),
+    include_str!("../../../migrations/sqlite/0010_lists.sql"),
 ];
 
 /// The version that this program writes.

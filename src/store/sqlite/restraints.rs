@@ -28,7 +28,11 @@ const OPEN_BREAKERS: &str = "
 
 const LATELY: &str = "
     -- lately
-    SELECT created_at FROM jobs INDEXED BY jobs_by_trigger WHERE trigger_kind = 'alert' ORDER BY id DESC LIMIT ?1";
+    SELECT created_at
+    FROM   jobs INDEXED BY jobs_by_creation
+    WHERE  trigger_kind = 'alert'
+    ORDER  BY created_at DESC, id DESC
+    LIMIT  ?1";
 
 /// A job that never started counts only while it waits; one that a person ran in check mode never does.
 const PLACE_JOBS: &str = "

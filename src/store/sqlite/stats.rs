@@ -37,7 +37,7 @@ const COUNT_OUTCOMES: &str = "
         AND    status = 'failed' AND reason <> 'not_healed'
         UNION ALL
         SELECT route, playbook, target, status, NULL, 0
-        FROM   jobs INDEXED BY jobs_by_status
+        FROM   jobs INDEXED BY jobs_by_kind
         WHERE  status IN ('awaiting_approval', 'queued', 'running', 'verifying') AND created_at >= ?1
         AND    check_mode = 0),
     named AS (
@@ -102,7 +102,7 @@ const REPEAT_OFFENDERS: &str = "
            (SELECT target
             FROM   jobs INDEXED BY jobs_by_fingerprint
             WHERE  jobs.fingerprint = again.fingerprint
-            ORDER  BY jobs.id DESC
+            ORDER  BY jobs.created_at DESC, jobs.id DESC
             LIMIT  1) AS target
     FROM   again
     JOIN   alerts ON alerts.fingerprint = again.fingerprint

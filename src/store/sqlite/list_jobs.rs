@@ -1,0 +1,270 @@
+//! What a filtered list of jobs asks the database: text and values. Asks nothing itself.
+//!
+//! Whatever filters come together, the newest jobs that pass them all come from indexes alone, and only the page's own rows
+//! are read. Filters that many jobs pass are soon satisfied among the newest jobs. Where they are not, each kind of job that
+//! passes them gives its newest ones: kinds are few, however many jobs there are.
+
+use std::collections::BTreeSet;
+
+use rusqlite::types::Value;
+
+use crate::store::read::JobFilter;
+
+/// How many of the newest jobs are looked at before kinds are.
+const NEWEST: i64 = 5_000;
+
+/// A statement with its values, in order.
+#[derive(Debug, Default)]
+pub(super) struct Question {
+    pub(super) sql: String,
+    pub(super) values: Vec<Value>,
+}
+
+/// Where a page begins: after the job that was created then and has that id.
+pub(super) type Place = (i64, String);
+
+/// What to ask, one after the other, until an answer has as many rows as were asked for; the last one has all that there are.
+pub(super) fn questions(filter: &JobFilter, most: i64, place: Option<Place>) -> Vec<Question> {
+    // Every id sorts before this one.
+    let until = filter.until.map(|until| (until.as_micros(), "g".to_owned()));
+    let list = List {
+        filter,
+        most,
+        place: place.into_iter().chain(until).min(),
+    };
+    if !filter.q.is_empty() {
+        return vec![list.searched()];
+    }
+    if !filter.fingerprint.is_empty() {
+        return vec![list.of_each("fingerprint", &filter.fingerprint)];
+    }
+    if !filter.target.is_empty() {
+        return vec![list.of_each("target", &filter.target)];
+    }
+    if list.kinds().iter().all(|(_, values)| values.is_empty()) {
+        return vec![list.by_time()];
+    }
+    vec![list.of_the_newest(), list.of_kinds()]
+}
+
+struct List<'a> {
+    filter: &'a JobFilter,
+    most: i64,
+    /// Where it begins, also if that is only the latest time of creation.
+    place: Option<Place>,
+}
+
+impl List<'_> {
+    /// The columns that make a kind, and the values that pass; any if there are none.
+    fn kinds(&self) -> [(&'static str, Vec<String>); 6] {
+        let filter = self.filter;
+        [
+            (
+                "status",
+                filter.status.iter().map(|word| word.as_str().to_owned()).collect(),
+            ),
+            (
+                "reason",
+                filter.reason.iter().map(|word| word.as_str().to_owned()).collect(),
+            ),
+            ("route", filter.route.clone()),
+            ("playbook", filter.playbook.clone()),
+            ("alertname", filter.alertname.clone()),
+            (
+                "trigger_kind",
+                filter.trigger.iter().map(|word| word.as_str().to_owned()).collect(),
+            ),
+        ]
+    }
+
+    /// Only the time counts, if anything does.
+    fn by_time(&self) -> Question {
+        let mut question = Question::default();
+        question.push("SELECT created_at, id FROM jobs INDEXED BY jobs_by_creation WHERE true");
+        self.within(&mut question);
+        self.newest_first(&mut question);
+        question.page()
+    }
+
+    /// What passes among the newest jobs, in their order.
+    fn of_the_newest(&self) -> Question {
+        let mut question = Question::default();
+        question.push(
+            "SELECT created_at, id FROM (SELECT created_at, id, status, reason, route, playbook, alertname, trigger_kind \
+             FROM jobs INDEXED BY jobs_by_creation WHERE true",
+        );
+        self.within(&mut question);
+        question
+            .push(" ORDER BY created_at DESC, id DESC LIMIT ")
+            .bind(Value::Integer(NEWEST));
+        question.push(") WHERE true");
+        for (column, values) in &self.kinds() {
+            question.any_of(column, values);
+        }
+        question.push(" LIMIT ").bind(Value::Integer(self.most));
+        question.page()
+    }
+
+    /// The newest of each kind that passes.
+    fn of_kinds(&self) -> Question {
+        let mut question = Question::default();
+        question.of_found("job_kinds AS kind");
+        question.each(
+            "jobs INDEXED BY jobs_by_kind WHERE jobs.status = kind.status AND jobs.reason IS kind.reason \
+             AND jobs.route IS kind.route AND jobs.playbook = kind.playbook AND jobs.alertname IS kind.alertname \
+             AND jobs.trigger_kind = kind.trigger_kind",
+        );
+        self.within(&mut question);
+        self.newest_first(&mut question);
+        question.push("))) AS found WHERE kind.jobs > 0");
+        for (column, values) in &self.kinds() {
+            question.any_of(&format!("kind.{column}"), values);
+        }
+        self.newest_found(&mut question);
+        question.page()
+    }
+
+    /// The newest for each of the values of a column that has an index of its own.
+    fn of_each(&self, column: &str, wanted: &[String]) -> Question {
+        // Each once, or its jobs would come twice.
+        let wanted: BTreeSet<&String> = wanted.iter().collect();
+        let mut question = Question::default();
+        question.of_found("(SELECT column1 AS wanted FROM (VALUES ");
+        for (index, wanted) in wanted.into_iter().enumerate() {
+            question.push(if index == 0 { "(" } else { ", (" });
+            question.bind(Value::Text(wanted.clone()));
+            question.push(")");
+        }
+        question.push("))");
+        question.each(&format!(
+            "jobs INDEXED BY jobs_by_{column} WHERE jobs.{column} = wanted"
+        ));
+        for (column, values) in &self.kinds() {
+            question.any_of(&format!("jobs.{column}"), values);
+        }
+        if column != "target" {
+            question.any_of("jobs.target", &self.filter.target);
+        }
+        // Filters that no job passes together are seen at once: this is asked once, where EXISTS would be for each row.
+        question.push(" AND (SELECT COUNT(*) FROM job_kinds AS kind WHERE kind.jobs > 0");
+        for (column, values) in &self.kinds() {
+            question.any_of(&format!("kind.{column}"), values);
+        }
+        question.push(") > 0");
+        self.within(&mut question);
+        self.newest_first(&mut question);
+        question.push("))) AS found");
+        self.newest_found(&mut question);
+        question.page()
+    }
+
+    /// With a text that no index has, so that every job that passes the other filters is read.
+    fn searched(&self) -> Question {
+        let mut question = Question::default();
+        question.push("SELECT created_at, id FROM jobs");
+        if self.filter.target.is_empty() && self.filter.fingerprint.is_empty() {
+            question.push(" INDEXED BY jobs_by_creation");
+        }
+        question.push(" WHERE true");
+        for (column, values) in &self.kinds() {
+            question.any_of(column, values);
+        }
+        question.any_of("target", &self.filter.target);
+        question.any_of("fingerprint", &self.filter.fingerprint);
+        self.within(&mut question);
+        question.containing(&self.filter.q);
+        self.newest_first(&mut question);
+        question.page()
+    }
+
+    /// The time of creation, and what comes after the page before.
+    fn within(&self, question: &mut Question) {
+        if let Some(since) = self.filter.since {
+            question
+                .push(" AND created_at >= ")
+                .bind(Value::Integer(since.as_micros()));
+        }
+        if let Some((created_at, id)) = &self.place {
+            question
+                .push(" AND (created_at, id) < (")
+                .bind(Value::Integer(*created_at));
+            question.push(", ").bind(Value::Text(id.clone()));
+            question.push(")");
+        }
+    }
+
+    fn newest_first(&self, question: &mut Question) {
+        question
+            .push(" ORDER BY created_at DESC, id DESC LIMIT ")
+            .bind(Value::Integer(self.most));
+    }
+
+    fn newest_found(&self, question: &mut Question) {
+        question
+            .push(" ORDER BY found.value ->> 0 DESC, found.value ->> 1 DESC LIMIT ")
+            .bind(Value::Integer(self.most));
+    }
+}
+
+impl Question {
+    fn push(&mut self, text: &str) -> &mut Self {
+        self.sql.push_str(text);
+        self
+    }
+
+    fn bind(&mut self, value: Value) {
+        self.sql.push('?');
+        self.values.push(value);
+    }
+
+    /// Begins a list of what each row of something leads to.
+    fn of_found(&mut self, rows: &str) {
+        self.push("SELECT found.value ->> 0 AS created_at, found.value ->> 1 AS id FROM ");
+        self.push(rows);
+    }
+
+    /// Joins the jobs that each row of what is named before leads to. SQLite joins a query that depends on a row only if all
+    /// that it finds is one value.
+    fn each(&mut self, jobs: &str) {
+        self.push(", json_each((SELECT json_group_array(json_array(created_at, id)) FROM (SELECT created_at, id FROM ");
+        self.push(jobs);
+    }
+
+    fn any_of(&mut self, column: &str, values: &[String]) {
+        for (index, value) in values.iter().enumerate() {
+            if index == 0 {
+                self.push(" AND ").push(column).push(" IN (");
+            } else {
+                self.push(", ");
+            }
+            self.bind(Value::Text(value.clone()));
+        }
+        if !values.is_empty() {
+            self.push(")");
+        }
+    }
+
+    fn containing(&mut self, texts: &[String]) {
+        for (index, text) in texts.iter().enumerate() {
+            self.push(if index == 0 { " AND (" } else { " OR " }).push(
+                "instr(lower(id || char(10) || playbook || char(10) || coalesce(route, '') || char(10) || target \
+                 || char(10) || coalesce(alert ->> 'labels', '')), lower(",
+            );
+            self.bind(Value::Text(text.clone()));
+            self.push(")) > 0");
+        }
+        if !texts.is_empty() {
+            self.push(")");
+        }
+    }
+
+    /// The rows of the page itself, which are found by their ids.
+    fn page(mut self) -> Self {
+        self.sql = format!(
+            "SELECT jobs.* FROM ({}) AS listed CROSS JOIN jobs ON jobs.id = listed.id \
+             ORDER BY jobs.created_at DESC, jobs.id DESC",
+            self.sql
+        );
+        self
+    }
+}
