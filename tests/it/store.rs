@@ -17,6 +17,7 @@ mod couriers;
 mod file;
 mod healing;
 mod heartbeats;
+mod history;
 mod ladders;
 mod letters;
 mod lists;

@@ -78,10 +78,11 @@ pub(crate) fn make(path: &Path, size: Size) -> Result<String> {
     Ok(long)
 }
 
-/// Drops the indexes, and says how to make them.
+/// Drops the indexes, and says how to make them; not those of kinds, which triggers need while jobs are added.
 fn take_indexes(connection: &Connection) -> Result<Vec<String>> {
-    let mut found =
-        connection.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")?;
+    let mut found = connection.prepare(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name <> 'job_kinds'",
+    )?;
     let found = found.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let found = found.collect::<Result<Vec<_>>>()?;
     for (name, _) in &found {
