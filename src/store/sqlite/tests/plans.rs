@@ -284,7 +284,7 @@ type Add = fn(&mut JobFilter);
 fn filters() -> [(&'static str, Add); 10] {
     [
         ("status", |jobs| {
-            jobs.status = vec![JobStatus::Failed, JobStatus::Succeeded]
+            jobs.status = vec![JobStatus::Failed, JobStatus::Succeeded];
         }),
         ("reason", |jobs| jobs.reason = vec![Reason::Healed]),
         ("playbook", |jobs| jobs.playbook = two()),
