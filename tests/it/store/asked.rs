@@ -51,7 +51,7 @@ async fn a_job_that_must_not_run_ends_without_an_attempt_and_frees_its_target() 
         assert_eq!(ended.finished_at, Some(world.now()));
         assert_eq!(world.history(job).await, ["queued", "claimed", "checked", "finished"]);
         assert_eq!(world.claimed(10).await, [next]);
-        let heard = world.heard.0.lock().unwrap();
+        let heard = world.heard().await;
         assert_eq!((heard.finished.len(), heard.finished[0].reason), (1, reason));
     }
 }
@@ -130,7 +130,7 @@ async fn an_episode_that_is_found_over_is_closed_as_by_a_resolve() {
         world.state(waiting).await,
         (JobStatus::Canceled, Some(Reason::ResolvedMeanwhile))
     );
-    assert_eq!(world.heard.0.lock().unwrap().asked_to_stop, [stopping]);
+    assert_eq!(world.heard().await.asked_to_stop, [stopping]);
     let events = world.store.job_events(healing, first(100)).await.unwrap().items;
     let told: Vec<&str> = events
         .iter()
@@ -207,7 +207,7 @@ async fn where_a_query_decides_a_resolve_heals_nothing() {
         (healed.healed_at, healed.finished_at),
         (Some(world.now()), Some(world.now()))
     );
-    let took = world.heard.0.lock().unwrap().finished.last().unwrap().time_to_heal;
+    let took = world.heard().await.finished.last().unwrap().time_to_heal;
     assert_eq!(took, Some(world.now().since(began)));
     // A finished job stays as it is.
     world.pass(3);
@@ -268,5 +268,5 @@ async fn an_entry_is_added_to_a_jobs_history() {
     world.store.note(job, event.clone()).await.unwrap();
     let events = world.store.job_events(job, first(100)).await.unwrap().items;
     assert_eq!(events.last(), Some(&event));
-    assert!(world.heard.0.lock().unwrap().touched.contains(&job));
+    assert!(world.heard().await.touched.contains(&job));
 }

@@ -44,7 +44,7 @@ async fn a_claim_begins_an_attempt_with_a_new_fence() {
         (1, "worker-1", None)
     );
     assert_eq!(claim.job, world.job(id).await);
-    let waits = world.heard.0.lock().unwrap().waits.clone();
+    let waits = world.heard().await.waits.clone();
     assert_eq!(waits, [std::time::Duration::from_secs(3)]);
     world.pass(2);
     world

@@ -65,7 +65,7 @@ async fn an_alert_that_resolves_in_time_is_healed() {
     assert_eq!((job.status, job.reason), HEALED);
     assert_eq!((job.healed_at, job.healed_late), (Some(world.ago(4)), false));
     assert_eq!(job.finished_at, Some(world.now()));
-    let heard = world.heard.0.lock().unwrap().finished.clone();
+    let heard = world.heard().await.finished.clone();
     assert_eq!(heard.len(), 1);
     assert_eq!(
         (heard[0].reason, heard[0].time_to_heal),
@@ -104,7 +104,7 @@ async fn a_running_job_is_asked_to_stop_when_its_alert_resolves_where_its_route_
         )
         .await;
 
-    let heard = world.heard.0.lock().unwrap().asked_to_stop.clone();
+    let heard = world.heard().await.asked_to_stop.clone();
     assert_eq!(heard, [stopped, quick]);
     let asked = world.job(stopped).await.cancel_requested.unwrap();
     assert_eq!(

@@ -27,11 +27,7 @@ async fn the_end_of_a_job_is_told_in_the_commit_that_ends_it() {
         let world = World::new().await;
         let id = world.job_for(firing("a", world.ago(9)).via(all(route("r")), "a")).await;
         world.end(world.claim_one().await, outcome).await;
-        assert_eq!(
-            world.heard.0.lock().unwrap().outbox_grew,
-            event.is_some(),
-            "{outcome:?}"
-        );
+        assert_eq!(world.heard().await.outbox_grew, event.is_some(), "{outcome:?}");
         let messages = world.messages("ops").await;
         assert_eq!(
             messages
@@ -194,7 +190,7 @@ async fn an_announcement_is_told_once_for_its_key() {
     for key in ["one", "one", "two"] {
         world.outbox.announce(storm(key), world.now()).await.unwrap();
     }
-    assert!(world.heard.0.lock().unwrap().outbox_grew);
+    assert!(world.heard().await.outbox_grew);
     let messages = world.messages("ops").await;
     assert_eq!(messages.len(), 2);
     let about = About::Gateway {

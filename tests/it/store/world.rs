@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use healgate::clock::{Clock, Ids};
@@ -123,6 +123,13 @@ impl World {
     /// A file of the world's folder; its database is `healgate.db`.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self._folder.path().join(name)
+    }
+
+    /// What the commits of all that was answered have said.
+    pub(super) async fn heard(&self) -> MutexGuard<'_, Committed> {
+        // They are told of after the answer, but before the next commit.
+        self.store.probe().await.unwrap();
+        self.heard.0.lock().unwrap()
     }
 
     /// What is wrong with the database's pages, indexes and references.
