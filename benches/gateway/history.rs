@@ -134,12 +134,10 @@ async fn starts(figures: &mut Figures, many: &Folder, none: &Folder) -> Result<(
 /// Asks both the same, in turn. How long the answers took.
 async fn ask(pair: &Pair, paths: [&str; 2], times: usize) -> Result<[Samples; 2], Failed> {
     let mut sides = [Samples::default(), Samples::default()];
-    let mut clients = [
-        Client::connect(pair.many.address).await?,
-        Client::connect(pair.few.address).await?,
-    ];
     for _ in 0..times {
-        for ((side, client), path) in sides.iter_mut().zip(&mut clients).zip(paths) {
+        for ((side, server), path) in sides.iter_mut().zip([&pair.many, &pair.few]).zip(paths) {
+            // The server closes a connection that idles while the other one is asked.
+            let mut client = Client::connect(server.address).await?;
             let began = Instant::now();
             client.get(path).await?;
             side.push_ms(began.elapsed());

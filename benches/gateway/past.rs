@@ -60,7 +60,7 @@ impl Filled {
 
     /// The same with another `retention`.
     pub(crate) fn folder_with(&self, root: &Path, retention: &str) -> Result<Folder, Failed> {
-        let database = format!("database:\n  path: {}\n{retention}", self.path().display());
+        let database = format!("database:\n  url: sqlite://{}\n{retention}", self.path().display());
         Folder::with(root, "ansible-playbook", "never", &database)
     }
 }

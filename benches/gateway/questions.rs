@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use healgate::domain::timestamp::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::failed::{Failed, failed};
@@ -68,26 +69,32 @@ fn jobs(database: &Path) -> rusqlite::Result<Vec<Vec<String>>> {
     let middle: i64 = connection.query_row("SELECT (MIN(created_at) + MAX(created_at)) / 2 FROM jobs", [], |row| {
         row.get(0)
     })?;
-    let found = JOBS.iter().map(|what| {
-        let select = format!(
-            "SELECT status, reason, playbook, route, target, alertname, fingerprint, trigger_kind, created_at
-             FROM   jobs
-             WHERE  {what}
-             ORDER  BY abs(created_at - {middle})
-             LIMIT  1"
-        );
-        connection.query_row(&select, [], |row| {
-            let mut values = (0..8)
-                .map(|column| row.get(column))
-                .collect::<rusqlite::Result<Vec<String>>>()?;
-            let at: i64 = row.get(8)?;
-            values.extend(
-                [at - DAY, at + DAY].map(|at| healgate::domain::timestamp::Timestamp::from_micros(at).to_string()),
-            );
-            Ok(values)
-        })
+    let found = JOBS.iter().map(|what| match job(&connection, what, middle) {
+        // Among few jobs there is none of a rare kind.
+        Err(rusqlite::Error::QueryReturnedNoRows) => {
+            job(&connection, "reason IS NOT NULL AND route IS NOT NULL", middle)
+        }
+        found => found,
     });
     found.collect()
+}
+
+fn job(connection: &Connection, what: &str, middle: i64) -> rusqlite::Result<Vec<String>> {
+    let select = format!(
+        "SELECT status, reason, playbook, route, target, alertname, fingerprint, trigger_kind, created_at
+         FROM   jobs
+         WHERE  {what}
+         ORDER  BY abs(created_at - {middle})
+         LIMIT  1"
+    );
+    connection.query_row(&select, [], |row| {
+        let mut values = (0..8)
+            .map(|column| row.get(column))
+            .collect::<rusqlite::Result<Vec<String>>>()?;
+        let at: i64 = row.get(8)?;
+        values.extend([at - DAY, at + DAY].map(|at| Timestamp::from_micros(at).to_string()));
+        Ok(values)
+    })
 }
 
 /// As in a URL's query.

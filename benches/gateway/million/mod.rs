@@ -78,7 +78,7 @@ pub(crate) fn make(path: &Path, size: Size) -> Result<String> {
     Ok(long)
 }
 
-/// Drops the indexes, and says how to make them; not those of kinds, which triggers need while jobs are added.
+/// Drops the indexes, and says how to make them; not the one of kinds, of which there are few and each comes often.
 fn take_indexes(connection: &Connection) -> Result<Vec<String>> {
     let mut found = connection.prepare(
         "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name <> 'job_kinds'",

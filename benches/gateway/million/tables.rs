@@ -362,6 +362,12 @@ impl<'c> Tables<'c> {
         for (fingerprint, (episode, last)) in &self.last {
             self.alerts.add(&[fingerprint, episode, last])?;
         }
+        let kinds =
+            "INSERT OR IGNORE INTO job_kinds SELECT DISTINCT route, playbook, alertname, trigger_kind FROM jobs";
+        let has_kinds = self.connection.table_exists(None, "job_kinds")?;
+        if has_kinds {
+            self.connection.execute_batch(kinds)?;
+        }
         Ok(())
     }
 }

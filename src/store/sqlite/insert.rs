@@ -27,6 +27,11 @@ const INSERT_JOB: &str = "
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
             ?24, ?25, ?26, ?27 AND NOT EXISTS (SELECT 1 FROM jobs AS holder WHERE holder.target = ?5 AND holder.front = 1))";
 
+/// What lists look for jobs by: a row for each, however many jobs have it.
+const INSERT_KIND: &str = "
+    -- insert_kind
+    INSERT OR IGNORE INTO job_kinds (route, playbook, alertname, trigger_kind) VALUES (?1, ?2, ?3, ?4)";
+
 /// For each target that nobody holds and nobody stands in front of: the oldest waiting job comes to the front.
 const PROMOTE: &str = "
     -- promote
@@ -140,6 +145,8 @@ fn insert_row(scope: &mut Scope<'_>, job: &NewJob, may_be_first: bool) -> Result
         may_be_first,
     ];
     scope.execute(INSERT_JOB, row)?;
+    let kind = params![job.route, job.playbook, alert.map(Alert::name), job.trigger.as_str()];
+    scope.execute(INSERT_KIND, kind)?;
     scope.touch(job.id);
     let first = (job.status.as_str(), job.triggered_by.as_str());
     note(scope, &id, job.created_at, first, &first_message(job))

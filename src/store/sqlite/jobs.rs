@@ -34,7 +34,7 @@ const ACTIVE_RUNS: &str = "
 
 const COUNT_JOBS: &str = "
     -- count_jobs
-    SELECT status, SUM(jobs) AS number FROM job_kinds GROUP BY status HAVING SUM(jobs) > 0";
+    SELECT status, COUNT(*) AS number FROM jobs GROUP BY status";
 
 /// Jobs by id, with their attempts.
 pub(super) fn load_jobs(connection: &Connection, wanted: &[JobId]) -> Result<HashMap<JobId, Job>, StoreError> {

@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 
 use rusqlite::types::Value;
 
+use crate::domain::job::{JobStatus, Reason};
 use crate::store::read::JobFilter;
 
 /// How many of the newest jobs are looked at before kinds are.
-const NEWEST: i64 = 5_000;
+const NEWEST: i64 = 1_000;
 
 /// A statement with its values, in order.
 #[derive(Debug, Default)]
@@ -41,10 +42,15 @@ pub(super) fn questions(filter: &JobFilter, most: i64, place: Option<Place>) -> 
     if !filter.target.is_empty() {
         return vec![list.of_each("target", &filter.target)];
     }
-    if list.kinds().iter().all(|(_, values)| values.is_empty()) {
+    let wanted = list.kinds().into_iter().chain(list.states());
+    if wanted.map(|(_, values)| values.len()).sum::<usize>() == 0 {
         return vec![list.by_time()];
     }
-    vec![list.of_the_newest(), list.of_kinds()]
+    let endings = list.endings();
+    if endings.is_empty() {
+        return Vec::new();
+    }
+    vec![list.of_the_newest(), list.of_kinds(&endings)]
 }
 
 struct List<'a> {
@@ -55,26 +61,49 @@ struct List<'a> {
 }
 
 impl List<'_> {
-    /// The columns that make a kind, and the values that pass; any if there are none.
-    fn kinds(&self) -> [(&'static str, Vec<String>); 6] {
+    /// The columns that a job has for good and that make its kind, and the values that pass; any if there are none.
+    fn kinds(&self) -> [(&'static str, Vec<String>); 4] {
         let filter = self.filter;
+        let triggers = filter.trigger.iter().map(|word| word.as_str().to_owned());
         [
-            (
-                "status",
-                filter.status.iter().map(|word| word.as_str().to_owned()).collect(),
-            ),
-            (
-                "reason",
-                filter.reason.iter().map(|word| word.as_str().to_owned()).collect(),
-            ),
             ("route", filter.route.clone()),
             ("playbook", filter.playbook.clone()),
             ("alertname", filter.alertname.clone()),
-            (
-                "trigger_kind",
-                filter.trigger.iter().map(|word| word.as_str().to_owned()).collect(),
-            ),
+            ("trigger_kind", triggers.collect()),
         ]
+    }
+
+    /// The same for where the job is on its way.
+    fn states(&self) -> [(&'static str, Vec<String>); 2] {
+        let filter = self.filter;
+        let statuses = filter.status.iter().map(|word| word.as_str().to_owned());
+        let reasons = filter.reason.iter().map(|word| word.as_str().to_owned());
+        [("status", statuses.collect()), ("reason", reasons.collect())]
+    }
+
+    /// Every status with every reason that passes; a job that is not over has none.
+    fn endings(&self) -> BTreeSet<(&'static str, Option<&'static str>)> {
+        fn wanted<T>(wanted: &'static [T], some: &[T]) -> Vec<&'static T>
+        where
+            T: PartialEq,
+        {
+            let passes = |value: &&T| some.is_empty() || some.contains(value);
+            wanted.iter().filter(passes).collect()
+        }
+        let reasons = wanted(Reason::ALL, &self.filter.reason);
+        let statuses = wanted(JobStatus::ALL, &self.filter.status).into_iter();
+        let of_status = |status: &'static JobStatus| {
+            let open = (!status.is_finished() && self.filter.reason.is_empty()).then_some(None);
+            let over = reasons
+                .iter()
+                .filter(|_| status.is_finished())
+                .map(|reason| Some(reason.as_str()));
+            open.into_iter()
+                .chain(over)
+                .map(|reason| (status.as_str(), reason))
+                .collect::<Vec<_>>()
+        };
+        statuses.flat_map(of_status).collect()
     }
 
     /// Only the time counts, if anything does.
@@ -98,25 +127,37 @@ impl List<'_> {
             .push(" ORDER BY created_at DESC, id DESC LIMIT ")
             .bind(Value::Integer(NEWEST));
         question.push(") WHERE true");
-        for (column, values) in &self.kinds() {
+        for (column, values) in self.kinds().iter().chain(&self.states()) {
             question.any_of(column, values);
         }
         question.push(" LIMIT ").bind(Value::Integer(self.most));
         question.page()
     }
 
-    /// The newest of each kind that passes.
-    fn of_kinds(&self) -> Question {
+    /// The newest of each kind that passes, for each status and reason that do.
+    fn of_kinds(&self, endings: &BTreeSet<(&'static str, Option<&'static str>)>) -> Question {
         let mut question = Question::default();
-        question.of_found("job_kinds AS kind");
+        question.of_found("(SELECT column1 AS status, column2 AS reason FROM (VALUES ");
+        for (index, (status, reason)) in endings.iter().enumerate() {
+            question.push(if index == 0 { "(" } else { ", (" });
+            question.bind(Value::Text((*status).to_owned()));
+            // No reason is no value that could come from outside.
+            question.push(", ");
+            match reason {
+                Some(reason) => question.bind(Value::Text((*reason).to_owned())),
+                None => drop(question.push("NULL")),
+            }
+            question.push(")");
+        }
+        question.push(")) AS ending, job_kinds AS kind");
         question.each(
-            "jobs INDEXED BY jobs_by_kind WHERE jobs.status = kind.status AND jobs.reason IS kind.reason \
+            "jobs INDEXED BY jobs_by_kind WHERE jobs.status = ending.status AND jobs.reason IS ending.reason \
              AND jobs.route IS kind.route AND jobs.playbook = kind.playbook AND jobs.alertname IS kind.alertname \
              AND jobs.trigger_kind = kind.trigger_kind",
         );
         self.within(&mut question);
         self.newest_first(&mut question);
-        question.push("))) AS found WHERE kind.jobs > 0");
+        question.push("))) AS found WHERE true");
         for (column, values) in &self.kinds() {
             question.any_of(&format!("kind.{column}"), values);
         }
@@ -139,14 +180,14 @@ impl List<'_> {
         question.each(&format!(
             "jobs INDEXED BY jobs_by_{column} WHERE jobs.{column} = wanted"
         ));
-        for (column, values) in &self.kinds() {
+        for (column, values) in self.kinds().iter().chain(&self.states()) {
             question.any_of(&format!("jobs.{column}"), values);
         }
         if column != "target" {
             question.any_of("jobs.target", &self.filter.target);
         }
         // Filters that no job passes together are seen at once: this is asked once, where EXISTS would be for each row.
-        question.push(" AND (SELECT COUNT(*) FROM job_kinds AS kind WHERE kind.jobs > 0");
+        question.push(" AND (SELECT COUNT(*) FROM job_kinds AS kind WHERE true");
         for (column, values) in &self.kinds() {
             question.any_of(&format!("kind.{column}"), values);
         }
@@ -166,7 +207,7 @@ impl List<'_> {
             question.push(" INDEXED BY jobs_by_creation");
         }
         question.push(" WHERE true");
-        for (column, values) in &self.kinds() {
+        for (column, values) in self.kinds().iter().chain(&self.states()) {
             question.any_of(column, values);
         }
         question.any_of("target", &self.filter.target);
