@@ -188,59 +188,43 @@ async fn lists(figures: &mut Figures, pair: &Pair, (many, few): (&Filled, &Fille
     Ok(())
 }
 
-async fn others(figures: &mut Figures, pair: &Pair, (many, few): (&Filled, &Filled)) -> Result<(), Failed> {
-    let same = |path: &str| [path.to_owned(), path.to_owned()];
-    let each = |path: &dyn Fn(&str) -> String| [path(&many.long), path(&few.long)];
-    let questions = [
+/// What is asked of both: its name, what it is, the paths there and here, how often, and the bound.
+type Asked = (&'static str, &'static str, [String; 2], usize, &'static str);
+
+/// Searches, for which there is no index; the `long` job has the longest log.
+fn searches(long: [&str; 2]) -> [Asked; 3] {
+    let bound = "p99 10 ms";
+    let jobs = |text: &str| long.map(|_| format!("/api/v1/jobs?q={text}"));
+    let own = long.map(|job| format!("/api/v1/jobs?q={job}"));
+    [
         (
             "search_common",
             "GET jobs, q that many jobs have",
-            same("/api/v1/jobs?q=web"),
+            jobs("web"),
             ASKED,
-            "p99 10 ms",
+            bound,
         ),
-        (
-            "search_id",
-            "GET jobs, q that one job has",
-            each(&|job| format!("/api/v1/jobs?q={job}")),
-            5,
-            "p99 10 ms",
-        ),
-        (
-            "search_none",
-            "GET jobs, q that no job has",
-            same("/api/v1/jobs?q=nowhere"),
-            5,
-            "p99 10 ms",
-        ),
-        (
-            "job",
-            "GET a job",
-            each(&|job| format!("/api/v1/jobs/{job}")),
-            ASKED,
-            "p99 10 ms",
-        ),
-        (
-            "tasks",
-            "GET its tasks",
-            each(&|job| format!("/api/v1/jobs/{job}/tasks")),
-            ASKED,
-            "p99 10 ms",
-        ),
-        (
-            "events",
-            "GET its history",
-            each(&|job| format!("/api/v1/jobs/{job}/events")),
-            ASKED,
-            "p99 10 ms",
-        ),
-        ("alerts", "GET alerts", same("/api/v1/alerts"), ASKED, "p99 10 ms"),
+        ("search_id", "GET jobs, q that one job has", own, 5, bound),
+        ("search_none", "GET jobs, q that no job has", jobs("nowhere"), 5, bound),
+    ]
+}
+
+/// One job, and the other lists.
+fn pages(long: [&str; 2]) -> [Asked; 7] {
+    let bound = "p99 10 ms";
+    let job = |of: &str| long.map(|job| format!("/api/v1/jobs/{job}{of}"));
+    let same = |path: &str| long.map(|_| path.to_owned());
+    [
+        ("job", "GET a job", job(""), ASKED, bound),
+        ("tasks", "GET its tasks", job("/tasks"), ASKED, bound),
+        ("events", "GET its history", job("/events"), ASKED, bound),
+        ("alerts", "GET alerts", same("/api/v1/alerts"), ASKED, bound),
         (
             "notifications",
             "GET notifications",
             same("/api/v1/notifications"),
             ASKED,
-            "p99 10 ms",
+            bound,
         ),
         (
             "stats",
@@ -250,11 +234,20 @@ async fn others(figures: &mut Figures, pair: &Pair, (many, few): (&Filled, &Fill
             "50 ms",
         ),
         ("metrics", "GET metrics", same("/metrics"), ASKED, ""),
-    ];
-    for (key, what, paths, times, bound) in questions {
+    ]
+}
+
+async fn others(figures: &mut Figures, pair: &Pair, (many, few): (&Filled, &Filled)) -> Result<(), Failed> {
+    let long = [many.long.as_str(), few.long.as_str()];
+    for (key, what, paths, times, bound) in searches(long).into_iter().chain(pages(long)) {
         let sides = ask(pair, [&paths[0], &paths[1]], times).await?;
         figures.pair(key, what, &sides, bound);
     }
+    tails(figures, pair, (many, few)).await
+}
+
+/// The end of a long log.
+async fn tails(figures: &mut Figures, pair: &Pair, (many, few): (&Filled, &Filled)) -> Result<(), Failed> {
     let mut sides = [Samples::default(), Samples::default()];
     for (side, (server, filled)) in sides.iter_mut().zip([(&pair.many, many), (&pair.few, few)]) {
         let mut client = Client::connect(server.address).await?;

@@ -179,26 +179,26 @@ pub(super) fn log(story: &Story, attempt: &Attempt, dice: &mut Dice) -> String {
     let host = instance(story.host);
     let mut log = format!("\nPLAY [{playbook}] {}\n", "*".repeat(70 - playbook.len()));
     for (task, _, changes) in TASKS.iter().take(done(attempt)) {
-        let _ = write!(log, "\nTASK [{task}] {}\n", "*".repeat(70 - task.len()));
+        let _ = writeln!(log, "\nTASK [{task}] {}", "*".repeat(70 - task.len()));
         if dice.chance(*changes) {
-            let _ = write!(log, "\u{1b}[0;33mchanged: [{host}]\u{1b}[0m\n");
+            let _ = writeln!(log, "\u{1b}[0;33mchanged: [{host}]\u{1b}[0m");
         } else {
-            let _ = write!(log, "\u{1b}[0;32mok: [{host}]\u{1b}[0m\n");
+            let _ = writeln!(log, "\u{1b}[0;32mok: [{host}]\u{1b}[0m");
         }
     }
     // Some playbooks print what they have found.
     for line in 0..dice.below(8).pow(2) {
-        let _ = write!(
+        let _ = writeln!(
             log,
-            "\u{1b}[0;32m    \"{:08x} systemd[{}]: {task}: Main process exited, code=exited, status={line}\",\u{1b}[0m\n",
+            "\u{1b}[0;32m    \"{:08x} systemd[{}]: {task}: Main process exited, code=exited, status={line}\",\u{1b}[0m",
             dice.below(1 << 32),
             dice.below(32_768),
             task = ROUTES[story.route].job
         );
     }
-    let _ = write!(
+    let _ = writeln!(
         log,
-        "\nPLAY RECAP {}\n\u{1b}[0;33m{host}\u{1b}[0m : \u{1b}[0;32mok={}\u{1b}[0m changed=1 unreachable=0 failed=0\n\n",
+        "\nPLAY RECAP {}\n\u{1b}[0;33m{host}\u{1b}[0m : \u{1b}[0;32mok={}\u{1b}[0m changed=1 unreachable=0 failed=0\n",
         "*".repeat(69),
         done(attempt)
     );
