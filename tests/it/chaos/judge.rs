@@ -112,12 +112,11 @@ pub(super) async fn all(gateway: &Gateway, path: &str) -> HashMap<String, Value>
 
 /// Every run that ended well has all that it said, byte for byte. One that was stopped or killed has the beginning of it;
 /// what a stop adds comes after that.
-pub(super) async fn check_logs(gateway: &Gateway, jobs: &HashMap<String, Value>) {
+pub(super) async fn check_logs(gateway: &Gateway, jobs: &HashMap<String, Value>, said: impl Fn(&str) -> String) {
     for (id, job) in jobs {
         for attempt in job["attempts"].as_array().unwrap() {
             let run = format!("{id}/{}", attempt["number"]);
-            let lines = run.bytes().map(u32::from).sum::<u32>() % 40;
-            let said: String = (0..lines).map(|line| format!("{run} line {line}\n")).collect();
+            let said = said(&run);
             let log = gateway
                 .text(&format!("/api/v1/jobs/{id}/log?attempt={}", attempt["number"]))
                 .await;
