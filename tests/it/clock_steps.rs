@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use crate::support::alerts::firing;
 use crate::support::folder::{FIX, Folder};
@@ -19,17 +20,15 @@ const WAITS: &str = "open('works', 'w').close()\nwait_for('go')\n";
 struct Stepping {
     folder: Folder,
     gateway: Gateway,
+    began: Instant,
 }
 
 impl Stepping {
     async fn new(timeout: &str) -> Self {
         let folder = Folder::new();
         let catalogue = folder.read("remediations.yml");
-        let with_timeout = format!("    path: fix.yml\n    timeout: {timeout}\n");
-        folder.write(
-            "remediations.yml",
-            &catalogue.replace("    path: fix.yml\n", &with_timeout),
-        );
+        let of_all = format!("    path: fix.yml\n    lock: all\n    timeout: {timeout}\n");
+        folder.write("remediations.yml", &catalogue.replace("    path: fix.yml\n", &of_all));
         folder.write("step", "0");
         compile(&folder);
         // Run hosts inherit nothing but this view of the files.
@@ -42,7 +41,11 @@ impl Stepping {
         };
         let way = ["unshare", rights, "sh", "-c", &mount, "sh"];
         let gateway = Gateway::start_binary(&folder, &way, Path::new(env!("CARGO_BIN_EXE_healgate"))).await;
-        Self { folder, gateway }
+        Self {
+            folder,
+            gateway,
+            began: Instant::now(),
+        }
     }
 
     /// From now on, the wall clock is so many seconds before the machine's.
@@ -62,14 +65,16 @@ impl Stepping {
         job
     }
 
-    /// How long all runs together took, as the metrics have it.
+    /// How long all runs together took, as the metrics have it. That is no longer than the story: they have one target.
     async fn seconds(&self) -> f64 {
         let metrics = self.gateway.text("/metrics").await;
         let sums = metrics
             .lines()
             .filter(|line| line.starts_with("healgate_run_duration_seconds_sum"));
-        sums.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
-            .sum()
+        let seconds = sums.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap());
+        let (seconds, story) = (seconds.sum(), self.began.elapsed().as_secs_f64());
+        assert!(seconds > 0.0 && seconds < story, "{seconds} s, in {story} s");
+        seconds
     }
 }
 
@@ -108,8 +113,7 @@ async fn a_run_during_which_the_clock_steps_is_neither_timed_out_nor_longer_for_
         let (began, ended) = (began.as_str().unwrap(), ended.as_str().unwrap());
         assert_eq!(began < ended, seconds > 0, "{began} {ended}");
         assert_ne!(began[..10], ended[..10]);
-        let took = stepping.seconds().await;
-        assert!(took > 0.0 && took < 60.0, "{took} s");
+        stepping.seconds().await;
     }
 }
 
@@ -117,12 +121,12 @@ async fn a_run_during_which_the_clock_steps_is_neither_timed_out_nor_longer_for_
 async fn a_time_limit_is_what_it_says_also_where_the_clock_goes_back() {
     let stepping = Stepping::new("2s").await;
     stepping.folder.write("fix.yml", &format!("{WAITS}{FIX}"));
-    let job = stepping.at_work("f1").await;
+    let job = stepping.gateway.queue(firing("Down", "f1")).await;
+    stepping.gateway.until_status(&job, "running").await;
     stepping.step(-DAY);
     let ended = stepping.gateway.until_finished(&job).await;
     assert_eq!(ended["reason"], "timed_out", "{ended:#}");
-    let took = stepping.seconds().await;
-    assert!((2.0..60.0).contains(&took), "{took} s");
+    assert!(stepping.seconds().await >= 2.0);
 }
 
 #[tokio::test]
@@ -138,5 +142,5 @@ async fn a_clock_that_is_corrected_all_the_time_costs_no_run_and_no_alert() {
         assert_eq!(ended["reason"], "unverified", "{ended:#}");
         assert_eq!(ended["attempts"].as_array().unwrap().len(), 1, "{ended:#}");
     }
-    assert!(stepping.seconds().await < 60.0);
+    stepping.seconds().await;
 }
