@@ -12,6 +12,7 @@ mod change;
 mod claim;
 mod comebacks;
 mod connection;
+mod due;
 mod episodes;
 mod finish;
 mod gather;
@@ -36,6 +37,7 @@ mod readers;
 mod resolve;
 mod restraints;
 mod rows;
+mod search_jobs;
 mod stats;
 mod upkeep;
 mod writer;
@@ -44,7 +46,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::params;
 
 use crate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use crate::domain::decision::Decision;
@@ -61,7 +62,6 @@ use crate::store::read::{
     AlertStory, AlertSummary, Backlog, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
     Statistics, StatusCount,
 };
-use crate::store::sqlite::connection::Connection;
 use crate::store::sqlite::gather::Gatherer;
 use crate::store::sqlite::open::Opened;
 use crate::store::sqlite::readers::Readers;
@@ -71,21 +71,6 @@ use crate::store::upkeep::{Portion, Removed, Room, Upkeep};
 use crate::store::{
     ActiveRun, Answer, By, Canceled, Claim, Comeback, Ended, HeartbeatMiss, Received, Store, StoreError, Withdrawal,
 };
-
-const NEXT_DUE: &str = "
-    -- next_due
-    SELECT MIN(at) AS at
-    FROM   (SELECT MIN(expires_at) AS at
-            FROM   jobs INDEXED BY jobs_expiring
-            WHERE  status IN ('queued', 'awaiting_approval') AND attempts = 0
-            UNION ALL
-            SELECT MIN(verify_until) FROM jobs INDEXED BY jobs_verifying WHERE status = 'verifying'
-            UNION ALL
-            SELECT MIN(run_at)
-            FROM   jobs INDEXED BY jobs_retrying
-            WHERE  status = 'queued' AND front = 1 AND attempts > 0 AND run_at > ?1
-            UNION ALL
-            SELECT MIN(until) FROM breakers WHERE is_open = 1 AND until > ?1)";
 
 /// The gateway's state in one SQLite file.
 #[derive(Debug)]
@@ -241,9 +226,7 @@ impl Store for SqliteStore {
     }
 
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        let next = move |connection: &Connection| connection.value(NEXT_DUE, params![now.as_micros()]);
-        let micros: Option<i64> = self.readers.read(next).await?;
-        Ok(micros.map(Timestamp::from_micros))
+        self.readers.read(move |connection| due::next(connection, now)).await
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

@@ -10,6 +10,7 @@ use rusqlite::types::Value;
 
 use crate::domain::job::{JobStatus, Reason};
 use crate::store::read::JobFilter;
+use crate::store::sqlite::search_jobs;
 
 /// How many of the newest jobs are looked at before kinds are.
 const NEWEST: i64 = 1_000;
@@ -33,36 +34,36 @@ pub(super) fn questions(filter: &JobFilter, most: i64, place: Option<Place>) -> 
         most,
         place: place.into_iter().chain(until).min(),
     };
-    if !filter.q.is_empty() {
-        return vec![list.searched()];
-    }
     if !filter.fingerprint.is_empty() {
         return vec![list.of_each("fingerprint", &filter.fingerprint)];
     }
     if !filter.target.is_empty() {
         return vec![list.of_each("target", &filter.target)];
     }
+    if list.endings().is_empty() {
+        return Vec::new();
+    }
+    if !filter.q.is_empty() {
+        return search_jobs::questions(&list);
+    }
     let wanted = list.kinds().into_iter().chain(list.states());
     if wanted.map(|(_, values)| values.len()).sum::<usize>() == 0 {
         return vec![list.by_time()];
     }
-    let endings = list.endings();
-    if endings.is_empty() {
-        return Vec::new();
-    }
-    vec![list.of_the_newest(), list.of_kinds(&endings)]
+    vec![list.of_the_newest(), list.of_kinds()]
 }
 
-struct List<'a> {
-    filter: &'a JobFilter,
-    most: i64,
+/// What is asked for.
+pub(super) struct List<'a> {
+    pub(super) filter: &'a JobFilter,
+    pub(super) most: i64,
     /// Where it begins, also if that is only the latest time of creation.
     place: Option<Place>,
 }
 
 impl List<'_> {
     /// The columns that a job has for good and that make its kind, and the values that pass; any if there are none.
-    fn kinds(&self) -> [(&'static str, Vec<String>); 4] {
+    pub(super) fn kinds(&self) -> [(&'static str, Vec<String>); 4] {
         let filter = self.filter;
         let triggers = filter.trigger.iter().map(|word| word.as_str().to_owned());
         [
@@ -74,7 +75,7 @@ impl List<'_> {
     }
 
     /// The same for where the job is on its way.
-    fn states(&self) -> [(&'static str, Vec<String>); 2] {
+    pub(super) fn states(&self) -> [(&'static str, Vec<String>); 2] {
         let filter = self.filter;
         let statuses = filter.status.iter().map(|word| word.as_str().to_owned());
         let reasons = filter.reason.iter().map(|word| word.as_str().to_owned());
@@ -135,16 +136,23 @@ impl List<'_> {
     }
 
     /// The newest of each kind that passes, for each status and reason that do.
-    fn of_kinds(&self, endings: &BTreeSet<(&'static str, Option<&'static str>)>) -> Question {
+    fn of_kinds(&self) -> Question {
         let mut question = Question::default();
+        self.each_kind(&mut question);
+        self.newest_found(&mut question);
+        question.page()
+    }
+
+    /// What each kind that passes leads to; more about the kind may be added.
+    pub(super) fn each_kind(&self, question: &mut Question) {
         question.of_found("(SELECT column1 AS status, column2 AS reason FROM (VALUES ");
-        for (index, (status, reason)) in endings.iter().enumerate() {
+        for (index, (status, reason)) in self.endings().into_iter().enumerate() {
             question.push(if index == 0 { "(" } else { ", (" });
-            question.bind(Value::Text((*status).to_owned()));
+            question.bind(Value::Text(status.to_owned()));
             // No reason is no value that could come from outside.
             question.push(", ");
             match reason {
-                Some(reason) => question.bind(Value::Text((*reason).to_owned())),
+                Some(reason) => question.bind(Value::Text(reason.to_owned())),
                 None => drop(question.push("NULL")),
             }
             question.push(")");
@@ -155,14 +163,12 @@ impl List<'_> {
              AND jobs.route IS kind.route AND jobs.playbook = kind.playbook AND jobs.alertname IS kind.alertname \
              AND jobs.trigger_kind = kind.trigger_kind",
         );
-        self.within(&mut question);
-        self.newest_first(&mut question);
+        self.within(question);
+        self.newest_first(question);
         question.push("))) AS found WHERE true");
         for (column, values) in &self.kinds() {
             question.any_of(&format!("kind.{column}"), values);
         }
-        self.newest_found(&mut question);
-        question.page()
     }
 
     /// The newest for each of the values of a column that has an index of its own.
@@ -192,6 +198,7 @@ impl List<'_> {
             question.any_of(&format!("kind.{column}"), values);
         }
         question.push(") > 0");
+        search_jobs::has_text(&mut question, &self.filter.q);
         self.within(&mut question);
         self.newest_first(&mut question);
         question.push("))) AS found");
@@ -199,27 +206,8 @@ impl List<'_> {
         question.page()
     }
 
-    /// With a text that no index has, so that every job that passes the other filters is read.
-    fn searched(&self) -> Question {
-        let mut question = Question::default();
-        question.push("SELECT created_at, id FROM jobs");
-        if self.filter.target.is_empty() && self.filter.fingerprint.is_empty() {
-            question.push(" INDEXED BY jobs_by_creation");
-        }
-        question.push(" WHERE true");
-        for (column, values) in self.kinds().iter().chain(&self.states()) {
-            question.any_of(column, values);
-        }
-        question.any_of("target", &self.filter.target);
-        question.any_of("fingerprint", &self.filter.fingerprint);
-        self.within(&mut question);
-        question.containing(&self.filter.q);
-        self.newest_first(&mut question);
-        question.page()
-    }
-
     /// The time of creation, and what comes after the page before.
-    fn within(&self, question: &mut Question) {
+    pub(super) fn within(&self, question: &mut Question) {
         if let Some(since) = self.filter.since {
             question
                 .push(" AND created_at >= ")
@@ -234,13 +222,13 @@ impl List<'_> {
         }
     }
 
-    fn newest_first(&self, question: &mut Question) {
+    pub(super) fn newest_first(&self, question: &mut Question) {
         question
             .push(" ORDER BY created_at DESC, id DESC LIMIT ")
             .bind(Value::Integer(self.most));
     }
 
-    fn newest_found(&self, question: &mut Question) {
+    pub(super) fn newest_found(&self, question: &mut Question) {
         question
             .push(" ORDER BY found.value ->> 0 DESC, found.value ->> 1 DESC LIMIT ")
             .bind(Value::Integer(self.most));
@@ -248,30 +236,30 @@ impl List<'_> {
 }
 
 impl Question {
-    fn push(&mut self, text: &str) -> &mut Self {
+    pub(super) fn push(&mut self, text: &str) -> &mut Self {
         self.sql.push_str(text);
         self
     }
 
-    fn bind(&mut self, value: Value) {
+    pub(super) fn bind(&mut self, value: Value) {
         self.sql.push('?');
         self.values.push(value);
     }
 
     /// Begins a list of what each row of something leads to.
-    fn of_found(&mut self, rows: &str) {
+    pub(super) fn of_found(&mut self, rows: &str) {
         self.push("SELECT found.value ->> 0 AS created_at, found.value ->> 1 AS id FROM ");
         self.push(rows);
     }
 
     /// Joins the jobs that each row of what is named before leads to. SQLite joins a query that depends on a row only if all
     /// that it finds is one value.
-    fn each(&mut self, jobs: &str) {
+    pub(super) fn each(&mut self, jobs: &str) {
         self.push(", json_each((SELECT json_group_array(json_array(created_at, id)) FROM (SELECT created_at, id FROM ");
         self.push(jobs);
     }
 
-    fn any_of(&mut self, column: &str, values: &[String]) {
+    pub(super) fn any_of(&mut self, column: &str, values: &[String]) {
         for (index, value) in values.iter().enumerate() {
             if index == 0 {
                 self.push(" AND ").push(column).push(" IN (");
@@ -285,22 +273,8 @@ impl Question {
         }
     }
 
-    fn containing(&mut self, texts: &[String]) {
-        for (index, text) in texts.iter().enumerate() {
-            self.push(if index == 0 { " AND (" } else { " OR " }).push(
-                "instr(lower(id || char(10) || playbook || char(10) || coalesce(route, '') || char(10) || target \
-                 || char(10) || coalesce(alert ->> 'labels', '')), lower(",
-            );
-            self.bind(Value::Text(text.clone()));
-            self.push(")) > 0");
-        }
-        if !texts.is_empty() {
-            self.push(")");
-        }
-    }
-
     /// The rows of the page itself, which are found by their ids.
-    fn page(mut self) -> Self {
+    pub(super) fn page(mut self) -> Self {
         self.sql = format!(
             "SELECT jobs.* FROM ({}) AS listed CROSS JOIN jobs ON jobs.id = listed.id \
              ORDER BY jobs.created_at DESC, jobs.id DESC",

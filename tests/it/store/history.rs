@@ -146,6 +146,64 @@ async fn every_combination_of_filters_lists_just_the_jobs_that_pass_newest_first
     }
 }
 
+/// Whether a job has the text where it is looked for.
+fn has(job: &Job, text: &str) -> bool {
+    let text = text.to_lowercase();
+    let labels = job
+        .alert
+        .as_ref()
+        .map(|alert| serde_json::to_string(&alert.labels).unwrap());
+    let places = [
+        Some(job.playbook.clone()),
+        job.route.clone(),
+        Some(job.target.to_string()),
+        labels,
+    ];
+    let is_in = places
+        .iter()
+        .flatten()
+        .any(|place| place.to_lowercase().contains(&text));
+    is_in || job.id.to_string().starts_with(&text)
+}
+
+#[tokio::test]
+async fn a_text_lists_just_the_jobs_that_have_it_beside_any_other_filter() {
+    let grown = Grown::from_schema(million::steps().len()).await;
+    let all = grown.all().await;
+    let (old, young) = (&all[590], &all[5]);
+    let tail = |text: &str| text[text.len() - 3..].to_owned();
+    let texts = [
+        vec![old.playbook[..4].to_uppercase()],
+        vec![tail(old.target.as_str())],
+        vec![tail(old.target.as_str()), tail(young.target.as_str())],
+        vec![old.alert.as_ref().unwrap().name().to_lowercase()],
+        vec!["\"severity\":".to_owned()],
+        vec![old.id.to_string()[..13].to_owned()],
+        vec![old.id.to_string()],
+        vec!["nowhere".to_owned()],
+        vec!["%".to_owned()],
+    ];
+    let mut found = 0;
+    for q in texts {
+        // None of the other filters, and each of them alone.
+        for set in std::iter::once(0).chain((0..10).map(|part| 1 << part)) {
+            let filter = JobFilter {
+                q: q.clone(),
+                ..filter_of(set, [old, old])
+            };
+            let expected: Vec<_> = all
+                .iter()
+                .filter(|job| passes(&filter, job) && q.iter().any(|text| has(job, text)))
+                .map(|job| job.id)
+                .collect();
+            let listed: Vec<_> = grown.listed(&filter, 23).await.iter().map(|job| job.id).collect();
+            assert_eq!(listed, expected, "{filter:?}");
+            found += listed.len();
+        }
+    }
+    assert!(found > 1_000, "{found}");
+}
+
 #[tokio::test]
 async fn several_values_of_a_filter_list_each_job_once_and_pages_leave_none_out() {
     let grown = Grown::from_schema(million::steps().len()).await;
