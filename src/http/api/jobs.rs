@@ -43,7 +43,7 @@ const PARAMETERS: &[&str] = &[
         ("trigger" = Option<Vec<Trigger>>, Query, description = "Any of these"),
         ("since" = Option<String>, Query, format = DateTime, description = "Created then or later"),
         ("until" = Option<String>, Query, format = DateTime, description = "Created then or earlier"),
-        ("q" = Option<Vec<String>>, Query, description = "A text in the id, playbook, route, target or labels"),
+        ("q" = Option<Vec<String>>, Query, description = "A text in the playbook, route, target or labels, or the beginning of an id"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many at most; 50 by default"),
         ("cursor" = Option<String>, Query, description = "The next_cursor of the page before"),
     ),
