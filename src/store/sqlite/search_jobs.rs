@@ -11,26 +11,6 @@ use crate::store::sqlite::list_jobs::{List, Question};
 /// How many of the newest jobs are looked at before all else is.
 const NEWEST: i64 = 500;
 
-/// Each target, and each alert with the labels that it has: one step along an index for each.
-const NAMES: &str = "
-    WITH RECURSIVE targets (target) AS (
-        SELECT MIN(target) FROM jobs INDEXED BY jobs_by_target
-        UNION ALL
-        SELECT (SELECT MIN(target) FROM jobs INDEXED BY jobs_by_target WHERE jobs.target > targets.target)
-        FROM   targets
-        WHERE  target IS NOT NULL),
-    alerts (fingerprint) AS (
-        SELECT MIN(fingerprint) FROM jobs INDEXED BY jobs_by_fingerprint
-        UNION ALL
-        SELECT (SELECT MIN(fingerprint) FROM jobs INDEXED BY jobs_by_fingerprint
-                WHERE  jobs.fingerprint > alerts.fingerprint)
-        FROM   alerts
-        WHERE  fingerprint IS NOT NULL) ";
-
-/// The labels of the alert that a row names.
-const LABELS: &str = "(SELECT labelled.alert ->> 'labels' FROM jobs AS labelled INDEXED BY jobs_by_fingerprint \
-                       WHERE labelled.fingerprint = alerts.fingerprint ORDER BY labelled.created_at DESC LIMIT 1)";
-
 /// The same as of a list without a text. Where targets or alerts are asked for, their jobs are few enough to look at each.
 pub(super) fn questions(list: &List<'_>) -> Vec<Question> {
     vec![among_the_newest(list), among_all(list)]
@@ -68,11 +48,29 @@ fn among_the_newest(list: &List<'_>) -> Question {
 
 fn among_all(list: &List<'_>) -> Question {
     let mut question = Question::default();
-    question.push(NAMES);
+    // Each target and each alert: one step along an index for each.
+    question.push(
+        "
+    WITH RECURSIVE targets (target) AS (
+        SELECT MIN(target) FROM jobs INDEXED BY jobs_by_target
+        UNION ALL
+        SELECT (SELECT MIN(target) FROM jobs INDEXED BY jobs_by_target WHERE jobs.target > targets.target)
+        FROM   targets
+        WHERE  target IS NOT NULL),
+    alerts (fingerprint) AS (
+        SELECT MIN(fingerprint) FROM jobs INDEXED BY jobs_by_fingerprint
+        UNION ALL
+        SELECT (SELECT MIN(fingerprint) FROM jobs INDEXED BY jobs_by_fingerprint
+                WHERE  jobs.fingerprint > alerts.fingerprint)
+        FROM   alerts
+        WHERE  fingerprint IS NOT NULL) ",
+    );
     question.push("SELECT DISTINCT created_at, id FROM (");
     of_names(list, &mut question, ("target", "targets"), "target");
     question.push(" UNION ALL ");
-    of_names(list, &mut question, ("fingerprint", "alerts"), LABELS);
+    let labels = "(SELECT labelled.alert ->> 'labels' FROM jobs AS labelled INDEXED BY jobs_by_fingerprint \
+                       WHERE labelled.fingerprint = alerts.fingerprint ORDER BY labelled.created_at DESC LIMIT 1)";
+    of_names(list, &mut question, ("fingerprint", "alerts"), labels);
     question.push(" UNION ALL ");
     list.each_kind(&mut question);
     question.push(" AND ");

@@ -243,6 +243,30 @@ async fn a_list_of_jobs_with_any_filters_is_found_by_indexes() {
     }
 }
 
+#[tokio::test]
+async fn a_text_is_looked_for_without_a_look_at_every_job() {
+    let (_folder, opened) = opened().await;
+    for (_, add) in filters() {
+        let mut filter = JobFilter {
+            q: two(),
+            ..JobFilter::default()
+        };
+        add(&mut filter);
+        for place in [None, Some((7, "id".to_owned()))] {
+            let questions = questions(&filter, 51, place);
+            for Question { sql, .. } in &questions {
+                let plan = plan(&opened.writer, sql);
+                // The newest jobs are read in the order of their index, and no more of them than are looked at.
+                let all = |step: &&String| step.starts_with("SCAN jobs") && !step.ends_with("jobs_by_creation");
+                assert_eq!(plan.iter().find(all), None, "{filter:?}: {plan:#?}");
+                assert!(!plan.iter().any(|step| step.starts_with("SCAN labelled")), "{plan:#?}");
+            }
+            let newest = |question: &&Question| question.sql.contains("INDEXED BY jobs_by_creation");
+            assert!(questions.iter().filter(newest).count() <= 1, "{filter:?}");
+        }
+    }
+}
+
 fn assert_plan_of_list(filter: &JobFilter, is_deep: bool, plan: &[String]) {
     let of_jobs: Vec<&String> = plan.iter().filter(|step| step.contains(" jobs ")).collect();
     let (page, found) = of_jobs.split_last().unwrap();
