@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::{FromSql, Value, ValueRef};
 use rusqlite::{Params, Statement};
 
@@ -41,9 +42,13 @@ pub(super) struct Row {
 }
 
 impl Connection {
-    pub(super) fn new(connection: rusqlite::Connection) -> Self {
+    /// Takes a connection into use. Plans depend on no value that is bound: a statement would be prepared anew with each.
+    pub(super) fn new(connection: rusqlite::Connection) -> Result<Self, StoreError> {
         connection.set_prepared_statement_cache_capacity(PREPARED);
-        Self(connection)
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+            .map_err(database)?;
+        Ok(Self(connection))
     }
 
     /// Runs a statement that answers with no rows. How many rows it changed.

@@ -79,7 +79,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = rusqlite::Connection::open_with_flags(path, flags).map_err(database)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(database)?;
-    let connection = Connection::new(connection);
+    let connection = Connection::new(connection)?;
     let settings = "
         PRAGMA foreign_keys = ON;
         PRAGMA temp_store = MEMORY;

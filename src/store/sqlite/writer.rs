@@ -228,6 +228,13 @@ fn transact(
     committed: &mut Committed,
 ) -> Result<(), StoreError> {
     connection.execute("BEGIN IMMEDIATE", [])?;
+    if let [command] = batch {
+        // Without a savepoint SQLite need not keep what the pages were, and a large command is that much quicker.
+        let done = command.apply(&mut Scope { connection, committed });
+        return connection
+            .execute(if done { "COMMIT" } else { "ROLLBACK" }, [])
+            .map(drop);
+    }
     for command in batch {
         connection.execute("SAVEPOINT command", [])?;
         let mut own = Committed::default();
