@@ -1,8 +1,7 @@
 //! What a filtered list of jobs asks the database: text and values. Asks nothing itself.
 //!
-//! Whatever filters come together, the newest jobs that pass them all come from indexes alone, and only the page's own rows
-//! are read. Filters that many jobs pass are soon satisfied among the newest jobs. Where they are not, each kind of job that
-//! passes them gives its newest ones: kinds are few, however many jobs there are.
+//! Filters that many jobs pass are soon satisfied among the newest jobs, which are read. Where they are not, each kind of job that
+//! passes them gives its newest ones, from an index alone: kinds are few, however many jobs there are.
 
 use std::collections::BTreeSet;
 
