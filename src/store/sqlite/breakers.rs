@@ -230,9 +230,7 @@ fn open(
 
 /// Whether it was open.
 fn close(scope: &mut Scope<'_>, of: &Breakable, now: Timestamp) -> Result<bool, StoreError> {
-    let done = scope
-        .connection
-        .execute(CLOSE, params![of.to_string(), now.as_micros()])?;
+    let done = scope.execute(CLOSE, params![of.to_string(), now.as_micros()])?;
     held::wake(scope, DecisionKind::Tripped, now)?;
     scope.moved();
     Ok(done > 0)

@@ -59,9 +59,7 @@ impl Write for Cancel {
                 Ok(Canceled::Finished)
             }
             JobStatus::Running => {
-                scope
-                    .connection
-                    .execute(ASK_TO_STOP, params![job.to_string(), by.at.as_micros(), &by.name])?;
+                scope.execute(ASK_TO_STOP, params![job.to_string(), by.at.as_micros(), &by.name])?;
                 scope.asked_to_stop(job);
                 by_person(scope, job, &by, ("stop_requested", "asked to stop the run"))?;
                 Ok(Canceled::Asked)
@@ -99,9 +97,7 @@ impl Write for AnswerJob {
             Answer::Reject => end_waiting(scope, job, &target, ("rejected", &by)),
             Answer::Approve if resolved => Err(StoreError::Conflict("the job's alert has resolved".to_owned())),
             Answer::Approve => {
-                scope
-                    .connection
-                    .execute(APPROVE, params![job.to_string(), by.at.as_micros()])?;
+                scope.execute(APPROVE, params![job.to_string(), by.at.as_micros()])?;
                 promote(scope, &[&target])?;
                 by_person(scope, job, &by, ("approved", "approved; queued"))
             }

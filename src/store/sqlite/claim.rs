@@ -157,7 +157,7 @@ impl ClaimJobs {
     }
 
     fn begin(&self, scope: &mut Scope<'_>, key: &AttemptKey) -> Result<(), StoreError> {
-        scope.connection.execute(
+        scope.execute(
             INSERT_ATTEMPT,
             params![
                 key.job.to_string(),
@@ -184,7 +184,7 @@ impl Write for Started {
 
     fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         let Self { key, now, start } = self;
-        let done = scope.connection.execute(
+        let done = scope.execute(
             START,
             params![
                 key.job.to_string(),

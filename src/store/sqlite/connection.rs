@@ -60,23 +60,26 @@ impl Connection {
 
     /// All rows.
     pub(super) fn all(&self, sql: &str, params: impl Params) -> Result<Vec<Row>, StoreError> {
-        let mut statement = self.0.prepare_cached(sql).map_err(database)?;
-        let columns = columns(&statement);
-        let mut rows = statement.query(params).map_err(database)?;
-        let mut all = Vec::new();
-        while let Some(row) = rows.next().map_err(database)? {
-            all.push(Row::copy(&columns, row)?);
-        }
-        Ok(all)
+        self.first(usize::MAX, sql, params)
     }
 
     /// The first row, if there is one.
     pub(super) fn optional(&self, sql: &str, params: impl Params) -> Result<Option<Row>, StoreError> {
+        self.first(1, sql, params).map(|mut rows| rows.pop())
+    }
+
+    fn first(&self, most: usize, sql: &str, params: impl Params) -> Result<Vec<Row>, StoreError> {
         let mut statement = self.0.prepare_cached(sql).map_err(database)?;
-        let columns = columns(&statement);
         let mut rows = statement.query(params).map_err(database)?;
-        let row = rows.next().map_err(database)?;
-        row.map(|row| Row::copy(&columns, row)).transpose()
+        // Most statements that look for something to do find nothing, and need no names.
+        let (mut found, mut columns) = (Vec::new(), None);
+        while found.len() < most
+            && let Some(row) = rows.next().map_err(database)?
+        {
+            let columns = columns.get_or_insert_with(|| names(row.as_ref()));
+            found.push(Row::copy(columns, row)?);
+        }
+        Ok(found)
     }
 
     /// The row of a statement that always has one.
@@ -106,7 +109,7 @@ impl Connection {
     }
 }
 
-fn columns(statement: &Statement<'_>) -> Arc<[String]> {
+fn names(statement: &Statement<'_>) -> Arc<[String]> {
     statement.column_names().map(str::to_owned).collect()
 }
 

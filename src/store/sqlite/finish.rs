@@ -109,7 +109,7 @@ impl Write for Finish {
 impl Finish {
     fn finish_attempt(&self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         let Self { key, ending } = self;
-        let done = scope.connection.execute(
+        let done = scope.execute(
             FINISH_ATTEMPT,
             params![
                 key.job.to_string(),
@@ -168,7 +168,7 @@ impl Finish {
         // A run by hand after the alert has resolved healed nothing.
         let healed = status == JobStatus::Succeeded && !facts.check && !facts.by_hand;
         let healed_at = facts.episode_ended_at.filter(|_| healed);
-        let done = scope.connection.execute(
+        let done = scope.execute(
             FINISH_JOB,
             params![
                 self.key.job.to_string(),
@@ -187,7 +187,7 @@ impl Finish {
     }
 
     fn retry_job(&self, scope: &mut Scope<'_>, at: Timestamp) -> Result<(), StoreError> {
-        let done = scope.connection.execute(
+        let done = scope.execute(
             RETRY_JOB,
             params![self.key.job.to_string(), self.key.fence, at.as_micros()],
         )?;
@@ -199,7 +199,7 @@ impl Finish {
     }
 
     fn verify_job(&self, scope: &mut Scope<'_>, until: Timestamp, by_query: bool) -> Result<(), StoreError> {
-        let done = scope.connection.execute(
+        let done = scope.execute(
             VERIFY_JOB,
             params![self.key.job.to_string(), self.key.fence, until.as_micros()],
         )?;

@@ -91,9 +91,7 @@ pub(super) fn give_back(
     (event, why): (&str, &str),
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let deleted = scope
-        .connection
-        .execute(DELETE_ATTEMPT, params![key.job.to_string(), key.number, key.fence])?;
+    let deleted = scope.execute(DELETE_ATTEMPT, params![key.job.to_string(), key.number, key.fence])?;
     let released = scope
         .connection
         .optional(RELEASE, params![key.job.to_string(), key.fence])?;

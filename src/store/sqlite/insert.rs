@@ -84,7 +84,7 @@ pub(super) fn record(
     event: &crate::domain::job::JobEvent,
 ) -> Result<(), StoreError> {
     scope.grew(job);
-    scope.connection.execute(
+    scope.execute(
         INSERT_EVENT,
         params![
             job.to_string(),
@@ -181,7 +181,7 @@ fn ask_people(scope: &mut Scope<'_>, jobs: &[&NewJob]) -> Result<(), StoreError>
 
 /// Lets the next in line come forward wherever a target is free.
 pub(super) fn promote(scope: &mut Scope<'_>, targets: &[&Target]) -> Result<(), StoreError> {
-    scope.connection.execute(PROMOTE, params![to_json(targets)?])?;
+    scope.execute(PROMOTE, params![to_json(targets)?])?;
     Ok(())
 }
 
@@ -194,7 +194,7 @@ pub(super) fn note(
     message: &str,
 ) -> Result<(), StoreError> {
     let (event, actor) = event;
-    scope.connection.execute(
+    scope.execute(
         INSERT_EVENT,
         params![job, at.as_micros(), event, actor, None::<u32>, message],
     )?;

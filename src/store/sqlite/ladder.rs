@@ -298,7 +298,7 @@ fn following(ended: &Ended, rung: &Rung, plan: &Plan, (now, waits): (Timestamp, 
 
 fn insert_front(scope: &mut Scope<'_>, new: &NewJob) -> Result<(), StoreError> {
     insert_out_of_line(scope, new)?;
-    scope.connection.execute(TAKE_OVER, params![new.id.to_string()])?;
+    scope.execute(TAKE_OVER, params![new.id.to_string()])?;
     promote(scope, &[&new.target])
 }
 

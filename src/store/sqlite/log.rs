@@ -182,9 +182,7 @@ impl Write for RecordTasks {
     fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         let Self { key, first, results } = self;
         let attempt = extend(scope, EXTEND_TASKS, key, first, results.len())?;
-        scope
-            .connection
-            .execute(INSERT_TASKS, params![to_json(&results)?, attempt, integer(first)])?;
+        scope.execute(INSERT_TASKS, params![to_json(&results)?, attempt, integer(first)])?;
         scope.grew(key.job);
         Ok(())
     }
@@ -214,7 +212,7 @@ fn insert_chunk(
     offset: u64,
     (length, compressed, data): Chunk,
 ) -> Result<(), StoreError> {
-    scope.connection.execute(
+    scope.execute(
         INSERT_CHUNK,
         params![attempt, integer(offset), integer(length), compressed, data],
     )?;

@@ -245,8 +245,6 @@ pub(super) fn note_all(
     for job in jobs {
         scope.touch(*job);
     }
-    scope
-        .connection
-        .execute(NOTE_ALL, params![ids(jobs)?, now.as_micros(), event, message])?;
+    scope.execute(NOTE_ALL, params![ids(jobs)?, now.as_micros(), event, message])?;
     Ok(())
 }
