@@ -25,6 +25,9 @@ use crate::store::read::{
     Statistics, StatusCount,
 };
 
+/// Bytes of a whole block of a log, which is stored compressed.
+pub const LOG_BLOCK: usize = 256 * 1024;
+
 /// Why the store could not do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {

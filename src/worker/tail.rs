@@ -5,10 +5,10 @@ use std::io;
 use crate::ansible::events::{EventReader, Summary};
 use crate::ansible::rundir::RunDir;
 use crate::domain::attempt::{AttemptKey, TaskResult};
-use crate::store::{Store, StoreError};
+use crate::store::{LOG_BLOCK, Store, StoreError};
 
 /// A sealed piece of a log. No stored chunk crosses a multiple of this, so that whole blocks can be sealed.
-const BLOCK: u64 = 256 * 1024;
+const BLOCK: u64 = LOG_BLOCK as u64;
 
 /// Blocks that are stored in one command, where there are so many.
 const BLOCKS_AT_ONCE: u64 = 4;

@@ -3,10 +3,10 @@
 use rusqlite::params;
 
 use crate::domain::attempt::{AttemptKey, TaskResult};
-use crate::store::StoreError;
 use crate::store::sqlite::connection::Row;
 use crate::store::sqlite::rows::{count, integer, to_json};
 use crate::store::sqlite::writer::{Scope, Write};
+use crate::store::{LOG_BLOCK, StoreError};
 
 const EXTEND_LOG: &str = "
     -- extend_log
@@ -38,10 +38,6 @@ const INSERT_TASKS: &str = "
     -- insert_tasks
     INSERT INTO tasks (attempt, position, result) SELECT ?2, ?3 + key, value FROM json_each(?1)";
 
-/// A whole block is compressed before it is stored: it would have to be in a moment, and the disk would have the most work with
-/// it.
-const BLOCK: usize = 256 * 1024;
-
 /// Adds bytes at the end of the log.
 pub(super) struct AppendLog {
     key: AttemptKey,
@@ -54,13 +50,14 @@ pub(super) struct AppendLog {
 type Chunk = (usize, bool, Vec<u8>);
 
 impl AppendLog {
-    /// Compresses whole blocks, so that the writer need not.
+    /// Compresses whole blocks, so that the writer need not: they would have to be in a moment, and the disk would have the most
+    /// work with them.
     pub(super) fn new(key: AttemptKey, offset: u64, bytes: Vec<u8>) -> Result<Self, StoreError> {
         let length = bytes.len();
-        let chunks = if length < BLOCK {
+        let chunks = if length < LOG_BLOCK {
             vec![(length, false, bytes)]
         } else {
-            bytes.chunks(BLOCK).map(chunk).collect::<Result<_, _>>()?
+            bytes.chunks(LOG_BLOCK).map(chunk).collect::<Result<_, _>>()?
         };
         Ok(Self {
             key,
@@ -72,7 +69,7 @@ impl AppendLog {
 }
 
 fn chunk(bytes: &[u8]) -> Result<Chunk, StoreError> {
-    let is_block = bytes.len() == BLOCK;
+    let is_block = bytes.len() == LOG_BLOCK;
     let data = if is_block { compress(bytes)? } else { bytes.to_vec() };
     Ok((bytes.len(), is_block, data))
 }
