@@ -7,6 +7,7 @@ use crate::domain::alert::{Alert, AlertStatus, Group};
 use crate::domain::ids::EpisodeId;
 use crate::domain::timestamp::Timestamp;
 use crate::store::sqlite::connection::{Connection, Row};
+use crate::store::sqlite::episodes;
 use crate::store::sqlite::rows::{fingerprint, json, parsed, time, to_json};
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{Comeback, StoreError};
@@ -27,10 +28,6 @@ const REOPEN: &str = "
     FROM   episodes AS old
     JOIN   alerts ON alerts.fingerprint = old.fingerprint AND alerts.last_episode = old.id
     WHERE  old.id = ?1 AND old.asked = 1";
-
-const POINT_ALERT: &str = "
-    -- point_alert
-    UPDATE alerts SET last_episode = ?2, last_received_at = MAX(last_received_at, ?3) WHERE fingerprint = ?1";
 
 /// For each route that decided about it before, a decision is due. What they worked on is a part of that.
 const HOLD_ROUTES: &str = "
@@ -89,10 +86,7 @@ impl Write for ComeBack {
         if opened == 0 {
             return Ok(false);
         }
-        scope.execute(
-            POINT_ALERT,
-            params![alert.fingerprint.as_str(), reopened.to_string(), now.as_micros()],
-        )?;
+        episodes::point(scope, (reopened, alert), now)?;
         scope.execute(
             HOLD_ROUTES,
             params![

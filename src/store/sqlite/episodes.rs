@@ -85,8 +85,8 @@ fn touch(scope: &mut Scope<'_>, (id, alert): (EpisodeId, &Alert), at: Timestamp)
     point(scope, (id, alert), at)
 }
 
-/// The alert's last episode.
-fn point(scope: &mut Scope<'_>, (id, alert): (EpisodeId, &Alert), at: Timestamp) -> Result<(), StoreError> {
+/// That one is the alert's last episode.
+pub(super) fn point(scope: &mut Scope<'_>, (id, alert): (EpisodeId, &Alert), at: Timestamp) -> Result<(), StoreError> {
     let row = params![alert.fingerprint.as_str(), id.to_string(), at.as_micros()];
     scope.execute(POINT_ALERT, row).map(drop)
 }
