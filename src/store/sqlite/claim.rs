@@ -184,7 +184,8 @@ impl Write for Started {
 
     fn apply(self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         let Self { key, now, start } = self;
-        let done = scope.execute(
+        scope.execute_claimed(
+            key,
             START,
             params![
                 key.job.to_string(),
@@ -195,9 +196,6 @@ impl Write for Started {
                 start.as_ref().and_then(Start::cold_because)
             ],
         )?;
-        if done == 0 {
-            return Err(StoreError::LostClaim(key));
-        }
         let message = match start {
             Some(Start::Warm) => "ansible-playbook was started from a warm interpreter".to_owned(),
             Some(Start::Cold { because }) => format!("ansible-playbook was started cold: {because}"),

@@ -109,7 +109,8 @@ impl Write for Finish {
 impl Finish {
     fn finish_attempt(&self, scope: &mut Scope<'_>) -> Result<(), StoreError> {
         let Self { key, ending } = self;
-        let done = scope.execute(
+        scope.execute_claimed(
+            *key,
             FINISH_ATTEMPT,
             params![
                 key.job.to_string(),
@@ -126,9 +127,6 @@ impl Finish {
                 ending.start.as_ref().and_then(Start::cold_because)
             ],
         )?;
-        if done == 0 {
-            return Err(StoreError::LostClaim(*key));
-        }
         let message = match &ending.message {
             Some(message) => format!("attempt {} ended {}: {message}", key.number, ending.outcome.as_str()),
             None => format!("attempt {} ended {}", key.number, ending.outcome.as_str()),
@@ -168,7 +166,8 @@ impl Finish {
         // A run by hand after the alert has resolved healed nothing.
         let healed = status == JobStatus::Succeeded && !facts.check && !facts.by_hand;
         let healed_at = facts.episode_ended_at.filter(|_| healed);
-        let done = scope.execute(
+        scope.execute_claimed(
+            self.key,
             FINISH_JOB,
             params![
                 self.key.job.to_string(),
@@ -179,33 +178,26 @@ impl Finish {
                 healed_at.map(Timestamp::as_micros)
             ],
         )?;
-        if done == 0 {
-            return Err(StoreError::LostClaim(self.key));
-        }
         let message = format!("{} ({})", status.as_str(), reason.as_str());
         about(scope, &self.key, self.ending.finished_at, ("finished", message))
     }
 
     fn retry_job(&self, scope: &mut Scope<'_>, at: Timestamp) -> Result<(), StoreError> {
-        let done = scope.execute(
+        scope.execute_claimed(
+            self.key,
             RETRY_JOB,
             params![self.key.job.to_string(), self.key.fence, at.as_micros()],
         )?;
-        if done == 0 {
-            return Err(StoreError::LostClaim(self.key));
-        }
         let message = format!("attempt {} may begin at {at}", self.key.number + 1);
         about(scope, &self.key, self.ending.finished_at, ("retrying", message))
     }
 
     fn verify_job(&self, scope: &mut Scope<'_>, until: Timestamp, by_query: bool) -> Result<(), StoreError> {
-        let done = scope.execute(
+        scope.execute_claimed(
+            self.key,
             VERIFY_JOB,
             params![self.key.job.to_string(), self.key.fence, until.as_micros()],
         )?;
-        if done == 0 {
-            return Err(StoreError::LostClaim(self.key));
-        }
         let message = if by_query {
             format!("waits until {until} for the route's query to become true")
         } else {

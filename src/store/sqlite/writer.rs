@@ -13,6 +13,7 @@ use std::time::Instant;
 use rusqlite::Params;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::domain::attempt::AttemptKey;
 use crate::domain::ids::JobId;
 use crate::store::StoreError;
 use crate::store::observe::{Committed, FinishedJob, Observer};
@@ -42,6 +43,19 @@ impl Scope<'_> {
     /// Runs a statement that answers with no rows. How many rows it changed.
     pub(super) fn execute(&mut self, sql: &'static str, params: impl Params) -> Result<u64, StoreError> {
         self.connection.execute(sql, params)
+    }
+
+    /// The same of a statement that changes what that claim holds; fails if it holds nothing any more.
+    pub(super) fn execute_claimed(
+        &mut self,
+        key: AttemptKey,
+        sql: &'static str,
+        params: impl Params,
+    ) -> Result<(), StoreError> {
+        match self.execute(sql, params)? {
+            0 => Err(StoreError::LostClaim(key)),
+            _ => Ok(()),
+        }
     }
 
     /// Notes that followers of that job have something new to read.
