@@ -1,5 +1,6 @@
 //! Removes records that are older than the settings keep, and the oldest where the database has grown beyond its size. In
 //! small portions with a rest after each, so that webhooks need not wait. Never touches what policies still look back at.
+//! What statistics count of hours that are over is kept by the way.
 
 use std::fmt;
 use std::sync::Arc;
@@ -181,7 +182,19 @@ impl Pruner {
         if let Some(size) = self.keep.size {
             self.shrink_to(size, pruned).await?;
         }
-        self.give_back(pruned).await
+        self.give_back(pruned).await?;
+        self.keep_hours().await
+    }
+
+    /// Statistics are asked of what is left.
+    async fn keep_hours(&self) -> Result<(), StoreError> {
+        let mut next = Some(self.clock.now());
+        while let Some(before) = next.take().filter(|_| !self.stopping.is_cancelled()) {
+            let began = Instant::now();
+            next = self.store.keep_hours(before).await?;
+            self.rest(began.elapsed()).await;
+        }
+        Ok(())
     }
 
     /// All but logs: those go with their jobs.

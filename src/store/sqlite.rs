@@ -14,12 +14,14 @@ mod comebacks;
 mod connection;
 mod due;
 mod episodes;
+mod facts;
 mod finish;
 mod gather;
 mod give_back;
 mod heartbeats;
 mod held;
 mod history;
+mod hours;
 mod insert;
 mod jobs;
 mod ladder;
@@ -378,6 +380,10 @@ impl Upkeep for SqliteStore {
 
     async fn room(&self) -> Result<Room, StoreError> {
         self.readers.read(upkeep::room).await
+    }
+
+    async fn keep_hours(&self, before: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        hours::keep(&self.writer, &self.readers, before).await
     }
 }
 

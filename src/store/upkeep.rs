@@ -98,4 +98,8 @@ pub trait Upkeep: Send + Sync {
     async fn give_back(&self, bytes: u64) -> Result<u64, StoreError>;
 
     async fn room(&self) -> Result<Room, StoreError>;
+
+    /// Keeps what statistics count of some hours that are over before that moment, the last ones first. Where to go on, if
+    /// there are more. Statistics are the same without it, and slower.
+    async fn keep_hours(&self, before: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 }

@@ -68,6 +68,22 @@ impl Connection {
         self.first(1, sql, params).map(|mut rows| rows.pop())
     }
 
+    /// Calls `tell` with each row, and keeps none.
+    pub(super) fn each(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut tell: impl FnMut(&Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut statement = self.0.prepare_cached(sql).map_err(database)?;
+        let columns = names(&statement);
+        let mut rows = statement.query(params).map_err(database)?;
+        while let Some(row) = rows.next().map_err(database)? {
+            tell(&Row::copy(&columns, row)?)?;
+        }
+        Ok(())
+    }
+
     fn first(&self, most: usize, sql: &str, params: impl Params) -> Result<Vec<Row>, StoreError> {
         let mut statement = self.0.prepare_cached(sql).map_err(database)?;
         let mut rows = statement.query(params).map_err(database)?;

@@ -12,8 +12,30 @@ use super::world::{World, firing, parameters, resolved, route, verified};
 const DAY: u64 = 86_400;
 
 impl World {
+    /// The same with and without what is kept of hours that are over.
     async fn counted(&self, window: u64) -> Statistics {
-        self.store.statistics(self.ago(window)).await.unwrap()
+        let of_rows = self.store.statistics(self.ago(window)).await.unwrap();
+        self.keep_hours().await;
+        let with_kept = self.store.statistics(self.ago(window)).await.unwrap();
+        assert_eq!(of_rows, with_kept);
+        with_kept
+    }
+
+    async fn keep_hours(&self) {
+        let mut next = Some(self.now());
+        while let Some(before) = next {
+            next = self.upkeep.keep_hours(before).await.unwrap();
+        }
+    }
+
+    /// What is kept says another name from now on, so that it shows who has read it.
+    fn forge_kept(&self) {
+        self.meddle("UPDATE hours SET facts = replace(facts, '\"one\"', '\"kept\"')");
+    }
+
+    async fn targets(&self) -> Vec<String> {
+        let counted = self.store.statistics(self.ago(30 * DAY)).await.unwrap();
+        counted.targets.into_iter().map(|tally| tally.name).collect()
     }
 
     /// An alert of that name begins now; its job runs, and after `took` seconds the alert resolves.
@@ -188,4 +210,78 @@ async fn a_list_has_a_hundred_entries_at_most() {
     }
     let counted = world.counted(DAY).await;
     assert_eq!((counted.targets.len(), counted.playbooks[0].jobs), (100, 103));
+}
+
+#[tokio::test]
+async fn hours_that_are_over_are_counted_once() {
+    let world = World::new().await;
+    for _ in 0..30 {
+        world.heals("a", "one", 10).await;
+        world.pass(3_600);
+    }
+    world.keep_hours().await;
+    world.forge_kept();
+    assert_eq!(world.targets().await, ["kept"]);
+    // Nothing is kept of the hour that goes on.
+    world.by_hand(world.manual("one")).await;
+    world.keep_hours().await;
+    assert_eq!(world.targets().await, ["kept", "one"]);
+    // The first hour of this window began before it.
+    let window = world.store.statistics(world.ago(10 * 3_600)).await.unwrap();
+    assert_eq!(window.targets.iter().map(|tally| tally.jobs).sum::<u64>(), 9);
+    assert_eq!(window.repeat_offenders[0].episodes, 8);
+}
+
+#[tokio::test]
+async fn what_is_kept_of_an_hour_goes_with_any_change_of_it() {
+    let world = World::new().await;
+    let waiting = world.by_hand(world.manual("one")).await;
+    // Into the next hour.
+    world.pass(3_000);
+    let forge = async || {
+        world.keep_hours().await;
+        world.forge_kept();
+        assert_eq!(world.targets().await, ["kept"]);
+    };
+    forge().await;
+    let key = world.claim_one().await;
+    assert_eq!(key.job, waiting);
+    // That it runs is nothing that counts.
+    assert_eq!(world.targets().await, ["kept"]);
+    world.end(key, Outcome::Ok).await;
+    assert_eq!(world.targets().await, ["one"]);
+    assert_eq!(world.counted(DAY).await.targets[0].succeeded, 1);
+    forge().await;
+    // A clock that went back makes jobs in hours that were over.
+    world.pass(-2_500);
+    world.by_hand(world.manual("one")).await;
+    world.pass(2_500);
+    assert_eq!(world.targets().await, ["one"]);
+    forge().await;
+    world.meddle("DELETE FROM job_events WHERE job IN (SELECT id FROM jobs WHERE reason IS NULL)");
+    world.meddle("DELETE FROM jobs WHERE reason IS NULL");
+    assert_eq!(world.targets().await, ["one"]);
+    assert_eq!(world.counted(DAY).await.targets[0].jobs, 1);
+}
+
+#[tokio::test]
+async fn episodes_of_hours_that_were_over_are_not_forgotten() {
+    let world = World::new().await;
+    let come_back = async || {
+        let began = world.now();
+        world.post(vec![firing("a", began)]).await;
+        world.post(vec![resolved("a", began, began)]).await;
+        world.pass(400);
+    };
+    come_back().await;
+    world.pass(7_200);
+    world.keep_hours().await;
+    world.pass(-7_200);
+    come_back().await;
+    world.pass(7_200);
+    assert_eq!(world.counted(DAY).await.repeat_offenders[0].episodes, 2);
+    world.meddle("DELETE FROM decisions");
+    world.meddle("UPDATE alerts SET last_episode = (SELECT MAX(id) FROM episodes)");
+    world.meddle("DELETE FROM episodes WHERE id = (SELECT MIN(id) FROM episodes)");
+    assert_eq!(world.counted(DAY).await.repeat_offenders, []);
 }

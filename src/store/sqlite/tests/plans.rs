@@ -128,18 +128,20 @@ const INDEXES: &[(&str, &[&str])] = &[
     ("read_chunks", &["(attempt=? AND start>?)", "(attempt=? AND start<?)"]),
     ("list_tasks", &["(attempt=? AND position>?)"]),
     ("list_events", &["job_events_of_job (job=? AND id>?)"]),
+    ("outcomes", &["jobs_by_creation (created_at>? AND created_at<?)"]),
     (
-        "count_outcomes",
-        &["COVERING INDEX jobs_ended (created_at>?)", "jobs_by_kind (status=?)"],
+        "opened",
+        &["COVERING INDEX episodes_by_opening (opened_at>? AND opened_at<?)"],
     ),
-    ("times_to_heal", &["COVERING INDEX jobs_ended (created_at>?)"]),
+    ("kept_hours", &["(rowid>?)"]),
     (
-        "repeat_offenders",
+        "hour_before",
         &[
-            "COVERING INDEX episodes_by_opening (opened_at>?)",
-            "jobs_by_fingerprint (fingerprint=?)",
+            "COVERING INDEX jobs_by_creation (created_at<?)",
+            "COVERING INDEX episodes_by_opening (opened_at<?)",
         ],
     ),
+    ("repeat_offenders", &["jobs_by_fingerprint (fingerprint=?"]),
     ("events_of_jobs", &["job_events_of_job (job=?)"]),
     (
         "waiting_jobs",
