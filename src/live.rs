@@ -18,6 +18,7 @@ pub struct Live {
     stops: Mutex<HashMap<JobId, Arc<Asked>>>,
     queue: Notify,
     held: Notify,
+    expectations: Notify,
     outbox: watch::Sender<()>,
     verifications: Notify,
 }
@@ -90,6 +91,16 @@ impl Live {
     /// Waits for `held_changed`; one that came since the last call counts. For whoever decides again alone.
     pub async fn held_to_change(&self) {
         self.held.notified().await;
+    }
+
+    /// Other heartbeats may be expected than before.
+    pub fn expectations_changed(&self) {
+        self.expectations.notify_one();
+    }
+
+    /// Waits for `expectations_changed`; one that came since the last call counts. For whoever watches heartbeats alone.
+    pub async fn expectations_to_change(&self) {
+        self.expectations.notified().await;
     }
 
     /// There are new messages to people.

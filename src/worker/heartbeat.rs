@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -11,16 +12,20 @@ use crate::domain::heartbeat::{Expected, Pulse};
 use crate::domain::timestamp::Timestamp;
 use crate::store::{HeartbeatMiss, Store, StoreError};
 
-/// How long to look away at most: the catalogue may have been reloaded, and the wall clock moved.
-const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+/// How long to look away at most, in case the wall clock was moved.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// How long to wait after the store has failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// Which routes wait for heartbeats now.
+#[async_trait]
 pub trait Expectations: Send + Sync {
     /// Each of them.
     fn heartbeats(&self) -> Vec<Expected>;
+
+    /// Waits until others may wait for them; a change since the last call counts.
+    async fn changed(&self);
 }
 
 /// Watches until it is told to end.
@@ -60,6 +65,7 @@ impl Watch {
             });
             tokio::select! {
                 () = tokio::time::sleep(sleep) => {}
+                () = self.expectations.changed() => {}
                 () = stopping.cancelled() => return,
             }
         }

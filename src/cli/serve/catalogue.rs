@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 
 use crate::ansible::Ansible;
 use crate::catalog::{Catalog, Defaults, Playbook, Scope};
@@ -77,6 +78,7 @@ impl LiveCatalogue {
         self.in_force
             .store(Arc::new(InForce::new(catalog, argv(&self.ansible))));
         self.live.held_changed();
+        self.live.expectations_changed();
         Ok(summary)
     }
 }
@@ -97,6 +99,7 @@ impl Catalogue for LiveCatalogue {
     }
 }
 
+#[async_trait]
 impl Expectations for LiveCatalogue {
     fn heartbeats(&self) -> Vec<Expected> {
         let in_force = self.in_force.load();
@@ -110,6 +113,10 @@ impl Expectations for LiveCatalogue {
             })
         };
         in_force.catalog.routes().iter().filter_map(expected).collect()
+    }
+
+    async fn changed(&self) {
+        self.live.expectations_to_change().await;
     }
 }
 

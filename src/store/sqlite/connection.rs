@@ -4,14 +4,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use rusqlite::types::{FromSql, Value, ValueRef};
 use rusqlite::{Params, Statement};
 
 use crate::store::StoreError;
 
-/// Statements that stay prepared: more than a connection ever needs, but for lists with rare combinations of filters.
+/// Statements that stay prepared: more than a connection ever needs.
 const PREPARED: usize = 160;
 
 /// SQLite's primary result codes that mean: not now, or not on this disk.
@@ -27,6 +29,21 @@ const NO_WRITES: [(i32, &str); 6] = [
 
 /// A connection.
 pub(super) struct Connection(rusqlite::Connection);
+
+/// How many pages the write-ahead log has, as the last commit of a connection left it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct JournalPages(Arc<AtomicI32>);
+
+impl JournalPages {
+    pub(super) fn count(&self) -> i32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// They are in the database's file, as far as that can be.
+    pub(super) fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,6 +68,18 @@ impl Connection {
         Ok(Self(connection))
     }
 
+    /// Counts the pages of the write-ahead log from now on. SQLite does no checkpoints by itself any more.
+    pub(super) fn count_journal(&mut self) -> Result<JournalPages, StoreError> {
+        let pages = JournalPages::default();
+        let counted = pages.clone();
+        let hook = move |_: &mut Wal, pages: i32| {
+            counted.0.store(pages, Ordering::Relaxed);
+            Ok(())
+        };
+        self.0.wal_hook(Some(hook)).map_err(database)?;
+        Ok(pages)
+    }
+
     /// Runs a statement that answers with no rows. How many rows it changed.
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<u64, StoreError> {
         let mut statement = self.0.prepare_cached(sql).map_err(database)?;
@@ -61,6 +90,12 @@ impl Connection {
     /// All rows.
     pub(super) fn all(&self, sql: &str, params: impl Params) -> Result<Vec<Row>, StoreError> {
         self.first(usize::MAX, sql, params)
+    }
+
+    /// The same of a statement that may never be asked again: it is not kept, as each one that is takes tens of KiB.
+    pub(super) fn all_once(&self, sql: &str, params: impl Params) -> Result<Vec<Row>, StoreError> {
+        let mut statement = self.0.prepare(sql).map_err(database)?;
+        rows(&mut statement, usize::MAX, params)
     }
 
     /// The first row, if there is one.
@@ -86,16 +121,7 @@ impl Connection {
 
     fn first(&self, most: usize, sql: &str, params: impl Params) -> Result<Vec<Row>, StoreError> {
         let mut statement = self.0.prepare_cached(sql).map_err(database)?;
-        let mut rows = statement.query(params).map_err(database)?;
-        // Most statements that look for something to do find nothing, and need no names.
-        let (mut found, mut columns) = (Vec::new(), None);
-        while found.len() < most
-            && let Some(row) = rows.next().map_err(database)?
-        {
-            let columns = columns.get_or_insert_with(|| names(row.as_ref()));
-            found.push(Row::copy(columns, row)?);
-        }
-        Ok(found)
+        rows(&mut statement, most, params)
     }
 
     /// The row of a statement that always has one.
@@ -123,6 +149,19 @@ impl Connection {
     pub(super) fn close(self) -> Result<(), StoreError> {
         self.0.close().map_err(|(_, error)| database(error))
     }
+}
+
+fn rows(statement: &mut Statement<'_>, most: usize, params: impl Params) -> Result<Vec<Row>, StoreError> {
+    let mut rows = statement.query(params).map_err(database)?;
+    // Most statements that look for something to do find nothing, and need no names.
+    let (mut found, mut columns) = (Vec::new(), None);
+    while found.len() < most
+        && let Some(row) = rows.next().map_err(database)?
+    {
+        let columns = columns.get_or_insert_with(|| names(row.as_ref()));
+        found.push(Row::copy(columns, row)?);
+    }
+    Ok(found)
 }
 
 fn names(statement: &Statement<'_>) -> Arc<[String]> {

@@ -1,13 +1,13 @@
 //! What statistics count, hour by hour: of the rows themselves, or of what was kept when the hour was over. Only reads.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use crate::store::StoreError;
-use crate::store::sqlite::connection::{Connection, Row};
-use crate::store::sqlite::rows::json;
+use crate::store::sqlite::connection::{Connection, Row, unreadable};
 
 /// Microseconds.
 pub(super) const HOUR: i64 = 3_600_000_000;
@@ -45,13 +45,19 @@ const AT_ONCE: i64 = 24;
 
 /// What happened in an hour. Names are told once, and meant by their place after that.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Facts {
-    pub(super) names: Vec<String>,
+pub(super) struct Facts<'t> {
+    #[serde(borrow)]
+    pub(super) names: Vec<Name<'t>>,
     /// Of the jobs that were made in it, check mode excepted.
     pub(super) outcomes: Vec<Outcome>,
     /// Of the episodes that it opened, the fingerprints.
-    pub(super) opened: Vec<usize>,
+    #[serde(borrow)]
+    pub(super) opened: Vec<Name<'t>>,
 }
+
+/// A name, which stays in the text that it is read from.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Name<'t>(#[serde(borrow)] pub(super) Cow<'t, str>);
 
 /// What became of a job. In the rows of `hours` it is a list of these, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,14 +99,14 @@ impl From<Outcome> for Listed {
 /// Facts as they grow.
 #[derive(Debug, Default)]
 struct Gathered {
-    facts: Facts,
+    facts: Facts<'static>,
     places: HashMap<String, usize>,
 }
 
 impl Gathered {
     fn place(&mut self, name: String) -> usize {
         *self.places.entry(name).or_insert_with_key(|name| {
-            self.facts.names.push(name.clone());
+            self.facts.names.push(Name(Cow::Owned(name.clone())));
             self.facts.names.len() - 1
         })
     }
@@ -123,7 +129,11 @@ impl Gathered {
 }
 
 /// Of all hours from a moment on, in their order.
-pub(super) fn since(connection: &Connection, since: i64, mut tell: impl FnMut(i64, &Facts)) -> Result<(), StoreError> {
+pub(super) fn since(
+    connection: &Connection,
+    since: i64,
+    mut tell: impl FnMut(i64, &Facts<'_>),
+) -> Result<(), StoreError> {
     // The first hour counts in part, so what is kept of it says too much.
     let first = since.div_euclid(HOUR) + i64::from(since.rem_euclid(HOUR) > 0);
     let (mut told, mut last) = (since, i64::MIN);
@@ -132,7 +142,11 @@ pub(super) fn since(connection: &Connection, since: i64, mut tell: impl FnMut(i6
         for row in &rows {
             last = row.get("hour")?;
             of_rows(connection, told, last * HOUR, &mut tell)?;
-            tell(last, &json(row, "facts")?);
+            let facts: String = row.get("facts")?;
+            tell(
+                last,
+                &serde_json::from_str(&facts).map_err(|error| unreadable("facts", error))?,
+            );
             told = (last + 1) * HOUR;
         }
         if rows.len() < usize::try_from(AT_ONCE).unwrap_or(usize::MAX) {
@@ -146,7 +160,7 @@ pub(super) fn of_rows(
     connection: &Connection,
     from: i64,
     until: i64,
-    tell: &mut impl FnMut(i64, &Facts),
+    tell: &mut impl FnMut(i64, &Facts<'_>),
 ) -> Result<(), StoreError> {
     if from >= until {
         return Ok(());
@@ -159,8 +173,7 @@ pub(super) fn of_rows(
     connection.each(OPENED, params![from, until], |row| {
         let at: i64 = row.get("opened_at")?;
         let hour = hours.entry(at.div_euclid(HOUR)).or_default();
-        let place = hour.place(row.get("fingerprint")?);
-        hour.facts.opened.push(place);
+        hour.facts.opened.push(Name(Cow::Owned(row.get("fingerprint")?)));
         Ok(())
     })?;
     for (hour, gathered) in &hours {

@@ -34,7 +34,12 @@ const ACTIVE_RUNS: &str = "
 
 const COUNT_JOBS: &str = "
     -- count_jobs
-    SELECT status, COUNT(*) AS number FROM jobs GROUP BY status";
+    SELECT status, COUNT(*) AS number
+    FROM   jobs INDEXED BY jobs_by_kind
+    WHERE  status IN ('awaiting_approval', 'queued', 'running', 'verifying')
+    GROUP  BY status
+    UNION ALL
+    SELECT status, jobs FROM ended_jobs WHERE jobs > 0";
 
 /// Jobs by id, with their attempts.
 pub(super) fn load_jobs(connection: &Connection, wanted: &[JobId]) -> Result<HashMap<JobId, Job>, StoreError> {
@@ -70,7 +75,7 @@ pub(super) fn list(connection: &Connection, filter: &JobFilter, page: &PageReque
     let most = i64::from(page.limit) + 1;
     let mut rows = Vec::new();
     for question in questions(filter, most, place(page)?) {
-        rows = connection.all(&question.sql, params_from_iter(question.values))?;
+        rows = connection.all_once(&question.sql, params_from_iter(question.values))?;
         if rows.len() > usize::try_from(page.limit).unwrap_or(usize::MAX) {
             break;
         }

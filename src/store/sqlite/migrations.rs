@@ -15,7 +15,7 @@ const STEPS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0008_policy.sql"),
     include_str!("../../../migrations/sqlite/0009_retention.sql"),
     include_str!("../../../migrations/sqlite/0010_lists.sql"),
-    include_str!("../../../migrations/sqlite/0011_hours.sql"),
+    include_str!("../../../migrations/sqlite/0011_counted.sql"),
 ];
 
 /// The version that this program writes.

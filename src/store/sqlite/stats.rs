@@ -11,7 +11,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::read::{Percentiles, RepeatOffender, Statistics, Tally};
 use crate::store::sqlite::connection::Connection;
-use crate::store::sqlite::facts::{self, Facts, Outcome};
+use crate::store::sqlite::facts::{self, Facts, Name, Outcome};
 use crate::store::sqlite::rows::{count, fingerprint, to_json};
 
 /// How many routes, playbooks, targets and alerts are told of at most: those with the most jobs or episodes.
@@ -59,19 +59,21 @@ pub(super) fn statistics(connection: &Connection, since: Timestamp) -> Result<St
 struct Counts {
     names: Vec<String>,
     places: HashMap<String, usize>,
-    routes: HashMap<usize, Counted>,
-    playbooks: HashMap<usize, Counted>,
-    targets: HashMap<usize, Counted>,
+    /// By the place of their name.
+    routes: Vec<Counted>,
+    playbooks: Vec<Counted>,
+    targets: Vec<Counted>,
     /// Episodes of each fingerprint.
-    opened: HashMap<usize, u64>,
+    opened: HashMap<String, u64>,
 }
 
 /// The jobs of one route, playbook or target.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Counted {
     jobs: u64,
     judged: u64,
-    ends: BTreeMap<End, u64>,
+    /// There are a few dozen at most.
+    ends: Vec<(End, u64)>,
     /// Of those that healed.
     took: Vec<u64>,
 }
@@ -80,22 +82,24 @@ struct Counted {
 type End = (usize, Option<usize>);
 
 impl Counts {
-    fn add(&mut self, facts: &Facts) {
-        let places: Vec<usize> = facts.names.iter().map(|name| self.place(name)).collect();
-        for outcome in &facts.outcomes {
-            let named = Outcome {
-                status: places[outcome.status],
-                reason: outcome.reason.map(|reason| places[reason]),
-                ..*outcome
-            };
-            if let Some(route) = outcome.route {
-                self.routes.entry(places[route]).or_default().add(&named);
-            }
-            self.playbooks.entry(places[outcome.playbook]).or_default().add(&named);
-            self.targets.entry(places[outcome.target]).or_default().add(&named);
+    fn add(&mut self, facts: &Facts<'_>) {
+        let places: Vec<usize> = facts.names.iter().map(|name| self.place(&name.0)).collect();
+        for all in [&mut self.routes, &mut self.playbooks, &mut self.targets] {
+            all.resize(self.names.len(), Counted::default());
         }
-        for fingerprint in &facts.opened {
-            *self.opened.entry(places[*fingerprint]).or_default() += 1;
+        for outcome in &facts.outcomes {
+            let end = (places[outcome.status], outcome.reason.map(|reason| places[reason]));
+            if let Some(route) = outcome.route {
+                self.routes[places[route]].add(outcome, end);
+            }
+            self.playbooks[places[outcome.playbook]].add(outcome, end);
+            self.targets[places[outcome.target]].add(outcome, end);
+        }
+        for Name(fingerprint) in &facts.opened {
+            match self.opened.get_mut(&**fingerprint) {
+                Some(episodes) => *episodes += 1,
+                None => drop(self.opened.insert(fingerprint.to_string(), 1)),
+            }
         }
     }
 
@@ -111,20 +115,29 @@ impl Counts {
     /// The alerts that opened more than one episode, with how many, the worst first.
     fn returned(&self) -> Vec<(&str, u64)> {
         let again = self.opened.iter().filter(|(_, episodes)| **episodes > 1);
-        let mut again: Vec<_> = again
-            .map(|(name, episodes)| (self.names[*name].as_str(), *episodes))
-            .collect();
-        again.sort_unstable_by_key(|(name, episodes)| (Reverse(*episodes), *name));
-        again.truncate(MOST);
-        again
+        let again = again.map(|(name, episodes)| (name.as_str(), *episodes));
+        most(again.collect(), |(name, episodes)| (Reverse(*episodes), *name))
     }
 }
 
+/// The first hundred in that order, without a look at how the others stand to each other.
+fn most<T, K: Ord>(mut all: Vec<T>, order: impl Fn(&T) -> K) -> Vec<T> {
+    if all.len() > MOST {
+        all.select_nth_unstable_by(MOST, |one, other| order(one).cmp(&order(other)));
+        all.truncate(MOST);
+    }
+    all.sort_unstable_by_key(order);
+    all
+}
+
 impl Counted {
-    fn add(&mut self, outcome: &Outcome) {
+    fn add(&mut self, outcome: &Outcome, end: End) {
         self.jobs += 1;
         self.judged += u64::from(outcome.judged);
-        *self.ends.entry((outcome.status, outcome.reason)).or_default() += 1;
+        match self.ends.iter_mut().find(|(known, _)| *known == end) {
+            Some((_, jobs)) => *jobs += 1,
+            None => self.ends.push((end, 1)),
+        }
         self.took.extend(outcome.took);
     }
 
@@ -165,13 +178,12 @@ fn percentiles(mut took: Vec<u64>) -> Option<Percentiles> {
 }
 
 /// Those with the most jobs.
-fn tallies(counted: HashMap<usize, Counted>, names: &[String]) -> Vec<Tally> {
-    let mut counted: Vec<_> = counted.into_iter().collect();
-    counted.sort_unstable_by_key(|(name, counted)| (Reverse(counted.jobs), &names[*name]));
-    counted.truncate(MOST);
+fn tallies(counted: Vec<Counted>, names: &[String]) -> Vec<Tally> {
+    let counted = names.iter().zip(counted).filter(|(_, counted)| counted.jobs > 0);
+    let counted = most(counted.collect(), |(name, counted)| (Reverse(counted.jobs), *name));
     let tallies = counted.into_iter();
     tallies
-        .map(|(name, counted)| counted.tally(names[name].clone(), names))
+        .map(|(name, counted)| counted.tally(name.clone(), names))
         .collect()
 }
 

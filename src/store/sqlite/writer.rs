@@ -17,13 +17,18 @@ use crate::domain::attempt::AttemptKey;
 use crate::domain::ids::JobId;
 use crate::store::StoreError;
 use crate::store::observe::{Committed, FinishedJob, Observer};
-use crate::store::sqlite::connection::Connection;
+use crate::store::sqlite::connection::{Connection, JournalPages};
 
 /// Commands that may wait. A full queue makes callers wait, and Alertmanager's own time-out bounds that.
 const QUEUE: usize = 1024;
 
 /// Commands of one transaction, which share one fsync.
 const BATCH: usize = 256;
+
+/// Pages of the write-ahead log that are brought into the database's file once nobody waits, and those at which that must
+/// not wait. The writer alone does it, after its answers; in a commit it would make that one's callers wait.
+const CHECKPOINT: i32 = 1_000;
+const CHECKPOINT_AT_ONCE: i32 = 4_000;
 
 /// One change of the database.
 pub(super) trait Write: Send + 'static {
@@ -121,11 +126,19 @@ impl fmt::Debug for Writer {
 impl Writer {
     /// Starts the writer on its connection. It ends when the handle is gone: then it does what is still in the queue,
     /// closes the file, and lets go of the lock.
-    pub(super) fn start(connection: Connection, lock: File, observer: Arc<dyn Observer>) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        mut connection: Connection,
+        lock: File,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, StoreError> {
         let (commands, queue) = mpsc::channel(QUEUE);
         let (end, ended) = oneshot::channel();
+        let journal = connection.count_journal()?;
         let write = move || {
-            write_batches(connection, queue, &*observer);
+            write_batches(&connection, queue, &journal, &*observer);
+            if let Err(error) = connection.close() {
+                tracing::warn!(%error, "failed to close the database");
+            }
             drop(lock);
             // Nobody may wait for it.
             let _ = end.send(());
@@ -209,13 +222,18 @@ impl<W: Write> Command for PendingWrite<W> {
     }
 }
 
-fn write_batches(connection: Connection, mut queue: mpsc::Receiver<Box<dyn Command>>, observer: &dyn Observer) {
+fn write_batches(
+    connection: &Connection,
+    mut queue: mpsc::Receiver<Box<dyn Command>>,
+    journal: &JournalPages,
+    observer: &dyn Observer,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
         let began = Instant::now();
         let mut committed = Committed::default();
         // A mistake in one command must not silence the writer for good.
-        let transact = AssertUnwindSafe(|| transact(&connection, &mut batch, &mut committed));
+        let transact = AssertUnwindSafe(|| transact(connection, &mut batch, &mut committed));
         let outcome =
             catch_unwind(transact).unwrap_or_else(|_| Err(StoreError::Database("a change panicked".to_owned())));
         let failed = outcome.err().map(|error| error.to_string());
@@ -230,9 +248,22 @@ fn write_batches(connection: Connection, mut queue: mpsc::Receiver<Box<dyn Comma
         }
         committed.took = began.elapsed();
         observer.committed(&committed);
+        let enough = if queue.is_empty() {
+            CHECKPOINT
+        } else {
+            CHECKPOINT_AT_ONCE
+        };
+        if journal.count() >= enough {
+            checkpoint(connection, journal);
+        }
     }
-    if let Err(error) = connection.close() {
-        tracing::warn!(%error, "failed to close the database");
+}
+
+/// Brings what the write-ahead log has into the database's file, but for what readers still need; then the log begins anew.
+fn checkpoint(connection: &Connection, journal: &JournalPages) {
+    journal.reset();
+    if let Err(error) = connection.optional("PRAGMA wal_checkpoint(PASSIVE)", []) {
+        tracing::debug!(%error, "the write-ahead log could not be brought into the database");
     }
 }
 

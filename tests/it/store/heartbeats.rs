@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use healgate::clock::Clock;
 use healgate::domain::heartbeat::{Expected, Heartbeat, Pulse};
 use healgate::domain::route::Route;
@@ -10,8 +11,12 @@ use healgate::domain::span::Span;
 use healgate::domain::timestamp::Timestamp;
 use healgate::store::HeartbeatMiss;
 use healgate::worker::{Expectations, Watch};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::world::{World, firing, resolved, route};
+use crate::support::wait::until;
 
 const MINUTE: Heartbeat = Heartbeat {
     every: Span::from_secs(60),
@@ -28,11 +33,16 @@ impl Clock for Shown {
     }
 }
 
-struct Catalogue(Mutex<Vec<Expected>>);
+struct Catalogue(Mutex<Vec<Expected>>, Notify);
 
+#[async_trait]
 impl Expectations for Catalogue {
     fn heartbeats(&self) -> Vec<Expected> {
         self.0.lock().unwrap().clone()
+    }
+
+    async fn changed(&self) {
+        self.1.notified().await;
     }
 }
 
@@ -53,7 +63,7 @@ impl Watched {
             heartbeat: MINUTE,
             tell: vec!["ops".to_owned()],
         }];
-        let catalogue = Arc::new(Catalogue(Mutex::new(expected)));
+        let catalogue = Arc::new(Catalogue(Mutex::new(expected), Notify::new()));
         let watch = Watch::new(
             Arc::clone(&world.store),
             Arc::<Shown>::clone(&clock),
@@ -191,7 +201,7 @@ async fn a_route_that_is_gone_is_not_waited_for() {
 #[tokio::test]
 async fn the_watch_sleeps_no_longer_than_until_the_next_one_is_due() {
     let watched = Watched::new().await;
-    assert_eq!(watched.look_after(0).await, Duration::from_secs(5));
+    assert_eq!(watched.look_after(0).await, Duration::from_secs(60));
     assert_eq!(watched.look_after(88).await, Duration::from_secs(2));
 }
 
@@ -214,4 +224,31 @@ async fn one_that_came_meanwhile_is_not_missed() {
         [overdue(last)]
     );
     assert!(store.miss_heartbeats(vec![overdue(last)]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn another_catalogue_is_watched_at_once() {
+    let Watched {
+        world,
+        catalogue,
+        watch,
+        ..
+    } = Watched::new().await;
+    let stopping = CancellationToken::new();
+    let watching = tokio::spawn(watch.run(stopping.clone()));
+    let watched = async || {
+        let pulses = world.store.heartbeats().await.unwrap();
+        pulses.into_iter().map(|pulse| pulse.route).collect::<Vec<_>>()
+    };
+    until("the first look", async || {
+        (watched().await == ["watchdog"]).then_some(())
+    })
+    .await;
+    catalogue.0.lock().unwrap()[0].route = "other".to_owned();
+    catalogue.1.notify_one();
+    // It would look again after a minute.
+    let other = until("a look", async || (watched().await == ["other"]).then_some(()));
+    timeout(Duration::from_secs(30), other).await.unwrap();
+    stopping.cancel();
+    watching.await.unwrap();
 }

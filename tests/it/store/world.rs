@@ -132,9 +132,15 @@ impl World {
         self.heard.0.lock().unwrap()
     }
 
-    /// What is wrong with the database's pages, indexes and references.
+    /// What is wrong with the database's pages, indexes and references, and with what it counts.
     pub(super) fn damage(&self) -> Vec<String> {
-        sqlite::check(&self.path("healgate.db")).unwrap().findings
+        let mut damage = sqlite::check(&self.path("healgate.db")).unwrap().findings;
+        let database = Connection::open(self.path("healgate.db")).unwrap();
+        let wrong = "SELECT COUNT(*) FROM ended_jobs AS counted
+                     WHERE  counted.jobs <> (SELECT COUNT(*) FROM jobs WHERE jobs.status = counted.status)";
+        let wrong: i64 = database.query_row(wrong, [], |row| row.get(0)).unwrap();
+        damage.extend((wrong > 0).then(|| "ended jobs are counted wrongly".to_owned()));
+        damage
     }
 
     /// Changes the database behind the store's back.
