@@ -39,36 +39,26 @@ pub(super) fn statistics(connection: &Connection, since: Timestamp) -> Result<St
     let mut counts = Counts::default();
     facts::since(connection, since.as_micros(), |_, facts| counts.add(facts))?;
     let offenders = repeat_offenders(connection, since, &counts.returned())?;
-    let Counts {
-        names,
-        routes,
-        playbooks,
-        targets,
-        ..
-    } = counts;
     Ok(Statistics {
-        routes: tallies(routes, &names),
-        playbooks: tallies(playbooks, &names),
-        targets: tallies(targets, &names),
+        routes: counts.tallies(|outcome| outcome.route),
+        playbooks: counts.tallies(|outcome| Some(outcome.playbook)),
+        targets: counts.tallies(|outcome| Some(outcome.target)),
         repeat_offenders: offenders,
     })
 }
 
-/// What was counted so far; names are meant by their place.
+/// All that happened; names are meant by their place.
 #[derive(Debug, Default)]
 struct Counts {
     names: Vec<String>,
     places: HashMap<String, usize>,
-    /// By the place of their name.
-    routes: Vec<Counted>,
-    playbooks: Vec<Counted>,
-    targets: Vec<Counted>,
+    outcomes: Vec<Outcome>,
     /// Episodes of each fingerprint.
     opened: HashMap<String, u64>,
 }
 
 /// The jobs of one route, playbook or target.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Counted {
     jobs: u64,
     judged: u64,
@@ -84,23 +74,47 @@ type End = (usize, Option<usize>);
 impl Counts {
     fn add(&mut self, facts: &Facts<'_>) {
         let places: Vec<usize> = facts.names.iter().map(|name| self.place(&name.0)).collect();
-        for all in [&mut self.routes, &mut self.playbooks, &mut self.targets] {
-            all.resize(self.names.len(), Counted::default());
-        }
-        for outcome in &facts.outcomes {
-            let end = (places[outcome.status], outcome.reason.map(|reason| places[reason]));
-            if let Some(route) = outcome.route {
-                self.routes[places[route]].add(outcome, end);
-            }
-            self.playbooks[places[outcome.playbook]].add(outcome, end);
-            self.targets[places[outcome.target]].add(outcome, end);
-        }
+        self.outcomes.extend(facts.outcomes.iter().map(|outcome| Outcome {
+            route: outcome.route.map(|route| places[route]),
+            playbook: places[outcome.playbook],
+            target: places[outcome.target],
+            status: places[outcome.status],
+            reason: outcome.reason.map(|reason| places[reason]),
+            ..*outcome
+        }));
         for Name(fingerprint) in &facts.opened {
             match self.opened.get_mut(&**fingerprint) {
                 Some(episodes) => *episodes += 1,
                 None => drop(self.opened.insert(fingerprint.to_string(), 1)),
             }
         }
+    }
+
+    /// Those with the most jobs, of what an outcome is counted for. There may be tens of thousands, and only of a hundred
+    /// all is counted.
+    fn tallies(&self, of: impl Fn(&Outcome) -> Option<usize>) -> Vec<Tally> {
+        let mut jobs = vec![0_u64; self.names.len()];
+        for name in self.outcomes.iter().filter_map(&of) {
+            jobs[name] += 1;
+        }
+        let named = (0..jobs.len()).filter(|name| jobs[*name] > 0);
+        let named = most(named.collect(), |name| {
+            (Reverse(jobs[*name]), self.names[*name].as_str())
+        });
+        let mut places = vec![None; self.names.len()];
+        for (place, name) in named.iter().enumerate() {
+            places[*name] = Some(place);
+        }
+        let mut counted: Vec<Counted> = named.iter().map(|_| Counted::default()).collect();
+        for outcome in &self.outcomes {
+            if let Some(place) = of(outcome).and_then(|name| places[name]) {
+                counted[place].add(outcome);
+            }
+        }
+        let tallies = named.into_iter().zip(counted);
+        tallies
+            .map(|(name, counted)| counted.tally(self.names[name].clone(), &self.names))
+            .collect()
     }
 
     fn place(&mut self, name: &str) -> usize {
@@ -131,7 +145,8 @@ fn most<T, K: Ord>(mut all: Vec<T>, order: impl Fn(&T) -> K) -> Vec<T> {
 }
 
 impl Counted {
-    fn add(&mut self, outcome: &Outcome, end: End) {
+    fn add(&mut self, outcome: &Outcome) {
+        let end = (outcome.status, outcome.reason);
         self.jobs += 1;
         self.judged += u64::from(outcome.judged);
         match self.ends.iter_mut().find(|(known, _)| *known == end) {
@@ -175,16 +190,6 @@ fn percentiles(mut took: Vec<u64>) -> Option<Percentiles> {
         p50: rank(50)?,
         p95: rank(95)?,
     })
-}
-
-/// Those with the most jobs.
-fn tallies(counted: Vec<Counted>, names: &[String]) -> Vec<Tally> {
-    let counted = names.iter().zip(counted).filter(|(_, counted)| counted.jobs > 0);
-    let counted = most(counted.collect(), |(name, counted)| (Reverse(counted.jobs), *name));
-    let tallies = counted.into_iter();
-    tallies
-        .map(|(name, counted)| counted.tally(name.clone(), names))
-        .collect()
 }
 
 fn repeat_offenders(
