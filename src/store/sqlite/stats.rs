@@ -51,7 +51,7 @@ pub(super) fn statistics(connection: &Connection, since: Timestamp) -> Result<St
 #[derive(Debug, Default)]
 struct Counts {
     names: Vec<String>,
-    places: HashMap<String, usize>,
+    places: HashMap<String, u32>,
     outcomes: Vec<Outcome>,
     /// Episodes of each fingerprint.
     opened: HashMap<String, u64>,
@@ -69,17 +69,18 @@ struct Counted {
 }
 
 /// The status and the reason, by their names' places.
-type End = (usize, Option<usize>);
+type End = (u32, Option<u32>);
 
 impl Counts {
     fn add(&mut self, facts: &Facts<'_>) {
-        let places: Vec<usize> = facts.names.iter().map(|name| self.place(&name.0)).collect();
+        let places: Vec<u32> = facts.names.iter().map(|name| self.place(&name.0)).collect();
+        let place = |of: u32| places[of as usize];
         self.outcomes.extend(facts.outcomes.iter().map(|outcome| Outcome {
-            route: outcome.route.map(|route| places[route]),
-            playbook: places[outcome.playbook],
-            target: places[outcome.target],
-            status: places[outcome.status],
-            reason: outcome.reason.map(|reason| places[reason]),
+            route: outcome.route.map(place),
+            playbook: place(outcome.playbook),
+            target: place(outcome.target),
+            status: place(outcome.status),
+            reason: outcome.reason.map(place),
             ..*outcome
         }));
         for Name(fingerprint) in &facts.opened {
@@ -92,10 +93,10 @@ impl Counts {
 
     /// Those with the most jobs, of what an outcome is counted for. There may be tens of thousands, and only of a hundred
     /// all is counted.
-    fn tallies(&self, of: impl Fn(&Outcome) -> Option<usize>) -> Vec<Tally> {
+    fn tallies(&self, of: impl Fn(&Outcome) -> Option<u32>) -> Vec<Tally> {
         let mut jobs = vec![0_u64; self.names.len()];
         for name in self.outcomes.iter().filter_map(&of) {
-            jobs[name] += 1;
+            jobs[name as usize] += 1;
         }
         let named = (0..jobs.len()).filter(|name| jobs[*name] > 0);
         let named = most(named.collect(), |name| {
@@ -107,7 +108,7 @@ impl Counts {
         }
         let mut counted: Vec<Counted> = named.iter().map(|_| Counted::default()).collect();
         for outcome in &self.outcomes {
-            if let Some(place) = of(outcome).and_then(|name| places[name]) {
+            if let Some(place) = of(outcome).and_then(|name| places[name as usize]) {
                 counted[place].add(outcome);
             }
         }
@@ -117,13 +118,14 @@ impl Counts {
             .collect()
     }
 
-    fn place(&mut self, name: &str) -> usize {
+    fn place(&mut self, name: &str) -> u32 {
         if let Some(place) = self.places.get(name) {
             return *place;
         }
+        let place = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         self.names.push(name.to_owned());
-        self.places.insert(name.to_owned(), self.names.len() - 1);
-        self.names.len() - 1
+        self.places.insert(name.to_owned(), place);
+        place
     }
 
     /// The alerts that opened more than one episode, with how many, the worst first.
@@ -158,13 +160,16 @@ impl Counted {
 
     fn tally(self, name: String, names: &[String]) -> Tally {
         let ended = |status: JobStatus| {
-            let so = self.ends.iter().filter(|((end, _), _)| names[*end] == status.as_str());
+            let so = self
+                .ends
+                .iter()
+                .filter(|((end, _), _)| names[*end as usize] == status.as_str());
             so.map(|(_, jobs)| jobs).sum()
         };
         let mut reasons = BTreeMap::new();
         for ((_, reason), jobs) in &self.ends {
             if let Some(reason) = reason {
-                *reasons.entry(names[*reason].clone()).or_default() += jobs;
+                *reasons.entry(names[*reason as usize].clone()).or_default() += jobs;
             }
         }
         Tally {
