@@ -3,6 +3,7 @@
 pub mod command;
 mod config_file;
 pub mod events;
+pub mod examine;
 mod host;
 mod leftovers;
 pub mod outcome;

@@ -21,7 +21,8 @@ pub use scope::Scope;
 
 use crate::catalog::query::Queries;
 use crate::config::diagnostic::{Diagnostic, Diagnostics, Findings, Mark};
-use crate::config::fields::{Fields, Keys, Slot};
+use crate::config::fields::keys::Below;
+use crate::config::fields::{Fields, Key, Keys, Slot};
 use crate::config::{Notifier, Settings, yaml};
 use crate::domain::checks::Checks;
 use crate::domain::parameters::Refusal;
@@ -30,8 +31,23 @@ use crate::domain::rules::Fleet;
 
 const IN_A_ROUTE: &str = "an entry of `routes` in remediations.yml";
 
-const KEYS: Keys = Keys {
-    known: &["playbooks", "routes", "storm", "breaker"],
+pub(crate) const KEYS: Keys = Keys {
+    known: &[
+        Key::of("playbooks", "none", "what may run, by names that you choose").with(Below::Named(&playbook::KEYS)),
+        Key::of(
+            "routes",
+            "none",
+            "which alert runs what, in the order in which they are tried",
+        )
+        .with(Below::List(&route::KEYS)),
+        Key::of(
+            "storm",
+            "none",
+            "holds back what alerts would make beyond so many jobs in that time, all routes together",
+        )
+        .with(Below::Mapping(&rules::STORM)),
+        Key::of("breaker", "none", "a circuit breaker for all routes together").with(Below::Mapping(&rules::BREAKER)),
+    ],
     elsewhere: &[
         ("secrets", "an entry of `playbooks` in remediations.yml"),
         ("heartbeat", IN_A_ROUTE),

@@ -29,22 +29,23 @@ pub use server::Server;
 pub use worker::{OnShutdown, Worker};
 
 use crate::config::diagnostic::{Findings, Mark};
-use crate::config::fields::{Fields, Keys, Slot};
+use crate::config::fields::keys::Below;
+use crate::config::fields::{Fields, Key, Keys, Slot};
 use crate::config::yaml::{Kind, Node};
 
-const KEYS: Keys = Keys {
+pub(crate) const KEYS: Keys = Keys {
     known: &[
-        "server",
-        "database",
-        "data_dir",
-        "remediations",
-        "ansible",
-        "worker",
-        "auth",
-        "retention",
-        "notifiers",
-        "alertmanagers",
-        "prometheus",
+    Key::of("server", "as below", "where the gateway listens").with(Below::Mapping(&server::KEYS)),
+    Key::of("database", "as below", "where records are").with(Below::Mapping(&database::KEYS)),
+    Key::of("data_dir", "`var`", "run directories (`runs/`), our Python files (`plugins/`) and warm interpreters (`warm/`); 0700"),
+    Key::of("remediations", "`remediations.yml`", "the catalogue"),
+    Key::of("ansible", "as below", "which Ansible runs, and with what").with(Below::Mapping(&ansible::KEYS)),
+    Key::of("worker", "as below", "how many runs at once, and what a shutdown does with them").with(Below::Mapping(&worker::KEYS)),
+    Key::of("auth", "as below", "who may do what").with(Below::Mapping(&auth::KEYS)),
+    Key::of("retention", "as below", "how long records are kept").with(Below::Mapping(&retention::KEYS)),
+    Key::of("notifiers", "none", "whom to tell, and how. See [Telling people](../notifications.md)").with(Below::List(&notifiers::KEYS)),
+    Key::of("alertmanagers", "none", "the Alertmanagers of one cluster, which are asked whether alerts still fire. See [Operations](../operations.md#asking-alertmanager)").with(Below::List(&peers::KEYS)),
+    Key::of("prometheus", "none", "the Prometheus, or what speaks its API, that answers the queries of routes").with(Below::Mapping(&peers::KEYS)),
     ],
     elsewhere: &[
         ("secrets", "an entry of `playbooks` in remediations.yml"),

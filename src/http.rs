@@ -4,6 +4,7 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod console;
 pub mod problem;
 pub mod server;
 pub mod signature;
@@ -12,6 +13,7 @@ pub(crate) mod views;
 
 mod input;
 mod loopback;
+mod session;
 mod webhooks;
 
 #[cfg(test)]

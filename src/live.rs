@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, broadcast, watch};
 
 use crate::domain::ids::JobId;
 
@@ -21,6 +22,36 @@ pub struct Live {
     expectations: Notify,
     outbox: watch::Sender<()>,
     verifications: Notify,
+    /// Made for the first who follows all jobs.
+    moves: OnceLock<broadcast::Sender<Move>>,
+}
+
+/// Moves that a follower of all jobs may lag behind; it is told that it missed some then.
+const MOVES: usize = 1_024;
+
+/// What has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// The job's status, log, tasks or history.
+    Job(JobId),
+    /// What holds jobs back, or more jobs than can be named.
+    Others,
+}
+
+/// Waits for the changes of all jobs.
+#[derive(Debug)]
+pub struct Moves(broadcast::Receiver<Move>);
+
+impl Moves {
+    /// The next change.
+    pub async fn next(&mut self) -> Move {
+        match self.0.recv().await {
+            Ok(moved) => moved,
+            Err(RecvError::Lagged(_)) => Move::Others,
+            // The sender lives as long as whoever makes changes.
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
 }
 
 /// Waits for the changes of one job.
@@ -53,6 +84,20 @@ impl Live {
         if let Some(sender) = lock(&self.jobs).get(&job) {
             sender.send_replace(self.next_change());
         }
+        self.moved(Move::Job(job));
+    }
+
+    fn moved(&self, what: Move) {
+        if let Some(moves) = self.moves.get() {
+            // Nobody may be there to hear it.
+            let _ = moves.send(what);
+        }
+    }
+
+    /// Registers a follower of all jobs. Register first, read the store then.
+    pub fn moves(&self) -> Moves {
+        let moves = self.moves.get_or_init(|| broadcast::Sender::new(MOVES));
+        Moves(moves.subscribe())
     }
 
     fn next_change(&self) -> u64 {
@@ -86,6 +131,7 @@ impl Live {
     /// Something is held back, or is to be decided again.
     pub fn held_changed(&self) {
         self.held.notify_one();
+        self.moved(Move::Others);
     }
 
     /// Waits for `held_changed`; one that came since the last call counts. For whoever decides again alone.
@@ -133,6 +179,11 @@ impl Live {
             asked.notify.notify_one();
         }
         asked.is_some()
+    }
+
+    /// Something changed that those look at who follow all jobs: an alert came, somebody paused.
+    pub fn others_moved(&self) {
+        self.moved(Move::Others);
     }
 
     /// Registers a run that can be stopped.

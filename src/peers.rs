@@ -2,6 +2,7 @@
 
 mod alertmanager;
 mod client;
+pub mod examine;
 mod members;
 mod prometheus;
 

@@ -3,13 +3,17 @@
 pub mod brakes;
 pub mod observe;
 pub mod outbox;
+pub mod overview;
 pub mod read;
+pub mod sessions;
 pub mod sqlite;
 pub mod upkeep;
 
 use async_trait::async_trait;
 
 pub use brakes::{Brakes, HeldBack};
+pub use overview::{Firing, FiringAlert, HeldCount, Overview, Stretch};
+pub use sessions::{Session, SessionKey, Sessions};
 
 use crate::domain::alert::Alert;
 use crate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
@@ -141,7 +145,7 @@ pub struct By {
 
 /// The durable state of the gateway. Every write has been committed to disk when its call returns.
 #[async_trait]
-pub trait Store: Brakes {
+pub trait Store: Brakes + Overview + Sessions {
     /// Decides about a notification with the facts of the moment and stores it with all that it causes, or nothing.
     async fn accept(&self, received: Received, delivery: Delivery) -> Result<Vec<Decision>, StoreError>;
 

@@ -2,6 +2,7 @@
 
 mod backlog;
 mod labels;
+pub(crate) mod sample;
 mod storage;
 #[cfg(test)]
 mod tests;

@@ -237,9 +237,34 @@ fn pages(long: [&str; 2]) -> [Asked; 7] {
     ]
 }
 
+/// The console's pages.
+fn console(long: [&str; 2]) -> [Asked; 5] {
+    let bound = "p99 20 ms";
+    let same = |path: &str| long.map(|_| path.to_owned());
+    [
+        ("page_now", "the page of what goes on now", same("/"), ASKED, bound),
+        ("page_jobs", "the page of jobs", same("/jobs"), ASKED, bound),
+        (
+            "page_job",
+            "a job's page",
+            long.map(|job| format!("/jobs/{job}")),
+            ASKED,
+            bound,
+        ),
+        ("page_alerts", "the page of alerts", same("/alerts"), ASKED, bound),
+        (
+            "page_stats",
+            "the page of statistics over 7 days",
+            same("/stats"),
+            ASKED,
+            bound,
+        ),
+    ]
+}
+
 async fn others(figures: &mut Figures, pair: &Pair, (many, few): (&Filled, &Filled)) -> Result<(), Failed> {
     let long = [many.long.as_str(), few.long.as_str()];
-    for (key, what, paths, times, bound) in searches(long).into_iter().chain(pages(long)) {
+    for (key, what, paths, times, bound) in searches(long).into_iter().chain(pages(long)).chain(console(long)) {
         let sides = ask(pair, [&paths[0], &paths[1]], times).await?;
         figures.pair(key, what, &sides, bound);
     }

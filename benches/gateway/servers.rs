@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use healgate::clock::{Ids, SystemClock};
 use healgate::http::auth::Access;
+use healgate::http::console::Forms;
 use healgate::http::{self, App};
 use healgate::live::Live;
 use healgate::store::Store;
@@ -105,7 +106,9 @@ fn serve(store: Arc<dyn Store>, catalogue: Arc<Loaded>) -> Result<SocketAddr, Fa
             listens_on_loopback: true,
             ..Access::default()
         }),
+        forms: Arc::new(Forms::new().map_err(failed("get random bytes"))?),
         metrics: Metrics::new(),
+        outlines: Arc::default(),
         stopping: tokio_util::sync::CancellationToken::new(),
     };
     let server = http::serve(listener, app, HTTP_THREADS).map_err(failed("serve"))?;

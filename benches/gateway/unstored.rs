@@ -1,5 +1,7 @@
 //! The baseline of the webhooks: a store that decides about every alert, as the real one does, and keeps nothing.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use healgate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use healgate::domain::decision::Decision;
@@ -15,8 +17,8 @@ use healgate::store::read::{
     Statistics, StatusCount,
 };
 use healgate::store::{
-    ActiveRun, Answer, Brakes, By, Canceled, Claim, Comeback, Ended, HeartbeatMiss, HeldBack, Received, Store,
-    StoreError, Withdrawal,
+    ActiveRun, Answer, Brakes, By, Canceled, Claim, Comeback, Ended, Firing, HeartbeatMiss, HeldBack, HeldCount,
+    Overview, Received, Session, SessionKey, Sessions, Store, StoreError, Stretch, Withdrawal,
 };
 
 /// Every alert is new to it.
@@ -78,6 +80,44 @@ impl Brakes for Unstored {
     }
 
     async fn reset_breaker(&self, _: Scope, _: By) -> Result<bool, StoreError> {
+        nothing_stored()
+    }
+}
+
+#[async_trait]
+impl Overview for Unstored {
+    async fn firing(&self, _: u32) -> Result<Firing, StoreError> {
+        nothing_stored()
+    }
+
+    async fn fires(&self, _: &Fingerprint) -> Result<Option<bool>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn trend(&self, _: Timestamp, _: Duration, _: Timestamp) -> Result<Vec<Stretch>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn held_lately(&self, _: Timestamp) -> Result<Vec<HeldCount>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn alert_story(&self, _: &Fingerprint, _: u32) -> Result<Option<AlertStory>, StoreError> {
+        nothing_stored()
+    }
+}
+
+#[async_trait]
+impl Sessions for Unstored {
+    async fn open_session(&self, _: SessionKey, _: Session) -> Result<(), StoreError> {
+        nothing_stored()
+    }
+
+    async fn find_session(&self, _: SessionKey, _: Timestamp) -> Result<Option<Session>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn end_session(&self, _: SessionKey) -> Result<bool, StoreError> {
         nothing_stored()
     }
 }

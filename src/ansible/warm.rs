@@ -19,6 +19,7 @@ use std::time::Duration;
 use crate::ansible::command::Environment;
 use crate::ansible::host::play::reset_ignored_signals;
 use crate::ansible::rundir::{Order, RunDir, RunState, named};
+use crate::ansible::warm::interpreter::Interpreter;
 use crate::ansible::warm::key::Key;
 use crate::ansible::warm::registry::Registry;
 use crate::ansible::warm::request::{Heard, Line};
@@ -161,6 +162,18 @@ impl Attempted {
             Self::Cold(because) | Self::Spent(because) => Some(because),
         }
     }
+}
+
+/// Starts one interpreter as for runs of that command, and ends it. `source` is its program, `dir` a folder to be made for it.
+/// The error is a sentence.
+pub(super) fn try_out(
+    command: &str,
+    env: &Environment,
+    cwd: &Path,
+    (source, dir): (&Path, &Path),
+) -> Result<(), String> {
+    let key = Key::of(command, env, cwd)?;
+    Interpreter::start(&key, source, dir, Limits::default().ready).map(drop)
 }
 
 /// Waits until it is known how the run starts.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::catalog::playbook::existing;
-use crate::config::fields::{Keys, Slot};
+use crate::config::fields::{Key, Keys, Slot};
 use crate::config::yaml::Kind;
 
-const FROM_FILE: Keys = Keys::of(&["file"]);
+pub(super) const FROM_FILE: Keys = Keys::of(&[Key::of("file", Key::REQUIRED, "what the variable is")]);
 
 /// Decide where Ansible finds our callback plugin, and so must be known before the run.
 const NO_SECRETS: [&str; 5] = [

@@ -11,34 +11,35 @@ use crate::catalog::env;
 use crate::catalog::scope::Scope;
 use crate::catalog::template::{Template, Templates};
 use crate::catalog::vars::{self, Var};
-use crate::config::fields::{Fields, Keys, Slot};
+use crate::config::fields::keys::Below;
+use crate::config::fields::{Fields, Key, Keys, Slot};
 use crate::domain::checks::Checks;
 use crate::domain::ids::Target;
 use crate::domain::limit::Limit;
 use crate::domain::parameters::{Overrides, Parameters, Plan, Refusal};
 use crate::domain::span::Span;
 
-const KEYS: Keys = Keys {
+pub(super) const KEYS: Keys = Keys {
     known: &[
-        "path",
-        "description",
-        "vars",
-        "limit",
-        "inventory",
-        "tags",
-        "skip_tags",
-        "check",
-        "diff",
-        "forks",
-        "env",
-        "secrets",
-        "vault_password_file",
-        "private_key_file",
-        "remote_user",
-        "become",
-        "verbosity",
-        "timeout",
-        "lock",
+    Key::of("path", Key::REQUIRED, "the playbook file"),
+    Key::of("description", "none", "for people"),
+    Key::of("vars", "none", "extra vars; every text in them, at any depth, is a [template](../configuration.md#remediationsyml-playbooks)"),
+    Key::of("limit", "none", "a template: on which hosts and groups"),
+    Key::of("inventory", "`ansible.inventory`", "a file, a folder, or with a comma in it a list of hosts"),
+    Key::of("tags", "none", "`--tags`, a list"),
+    Key::of("skip_tags", "none", "`--skip-tags`, a list"),
+    Key::of("check", "`false`", "`--check`: change nothing"),
+    Key::of("diff", "`false`", "`--diff`"),
+    Key::of("forks", "Ansible's", "`--forks`, 1 to 1000"),
+    Key::of("env", "none", "environment variables for `ansible-playbook`: a text, or `{file: PATH}`. See [Secrets](../configuration.md#secrets)").with(Below::Named(&env::FROM_FILE)),
+    Key::of("secrets", "none", "a list of files; what they say is masked in the log"),
+    Key::of("vault_password_file", "none", "`--vault-password-file`; what it says is masked too"),
+    Key::of("private_key_file", "none", "`--private-key`; what it says is masked too"),
+    Key::of("remote_user", "none", "`--user`"),
+    Key::of("become", "`false`", "`--become`"),
+    Key::of("verbosity", "`0`", "0 to 2"),
+    Key::of("timeout", "`10m`", "then the run is stopped, and its outcome is `timed_out`"),
+    Key::of("lock", "playbook name and fingerprint; without an alert the playbook's name", "a template: what must never be worked on twice at once"),
     ],
     elsewhere: &[
         ("precondition", "an entry of `routes`"),

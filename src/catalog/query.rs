@@ -7,13 +7,20 @@ use minijinja::{Error, ErrorKind, Output, State};
 use crate::catalog::Peers;
 use crate::catalog::scope::{self, Scope};
 use crate::catalog::template::{Template, Templates, refuse_undefined};
-use crate::config::fields::{Fields, Keys, Slot};
+use crate::config::fields::{Fields, Key, Keys, Slot};
 use crate::config::yaml::{Kind, Node, Type};
 use crate::domain::checks::{Checks, OnError, Precondition};
 use crate::domain::parameters::Refusal;
 use crate::domain::promql::{Context, Scanner, escape};
 
-const PRECONDITION: Keys = Keys::of(&["query", "on_error"]);
+pub(super) const PRECONDITION: Keys = Keys::of(&[
+    Key::of("query", Key::REQUIRED, "PromQL, a template"),
+    Key::of(
+        "on_error",
+        "`refuse`",
+        "when Prometheus does not answer: `refuse` or `proceed`",
+    ),
+]);
 const ON_ERROR: [(&str, OnError); 2] = [("refuse", OnError::Refuse), ("proceed", OnError::Proceed)];
 
 /// Around a value in a rendered query that is not settled yet. Of Unicode's private use: nobody means them.

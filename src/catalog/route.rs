@@ -1,7 +1,8 @@
 //! An entry of `routes`: what it matches, runs and asks. Its rules about how often are read in `rules`.
 
 use crate::catalog::{query, rules};
-use crate::config::fields::{Fields, Keys, Slot, did_you_mean};
+use crate::config::fields::keys::Below;
+use crate::config::fields::{Fields, Key, Keys, Slot, did_you_mean};
 use crate::config::yaml::Kind;
 use crate::domain::heartbeat::Heartbeat;
 use crate::domain::matcher::Matcher;
@@ -9,40 +10,61 @@ use crate::domain::notify::{Notify, NotifyEvent};
 use crate::domain::route::{Mode, OnResolved, Route};
 use crate::domain::span::Span;
 
-const KEYS: Keys = Keys {
+pub(super) const KEYS: Keys = Keys {
     known: &[
-        "name",
-        "matchers",
-        "playbook",
-        "mode",
-        "continue",
-        "cooldown",
-        "caps",
-        "retry",
-        "verify",
-        "precondition",
-        "silence",
-        "otherwise",
-        "on_resolved",
-        "expires",
-        "again_after",
-        "notify",
-        "breaker",
-        "flap",
-        "approval",
-        "at_once",
-        "unless",
-        "heartbeat",
+    Key::of("name", Key::REQUIRED, "of its own"),
+    Key::of("matchers", Key::REQUIRED, "a list in Alertmanager's syntax, all of which must hold"),
+    Key::of("playbook", "required without `heartbeat`", "a name under `playbooks`"),
+    Key::of("mode", "`auto`", "`auto` runs; `approve` waits for a person; `observe` records what would run"),
+    Key::of("continue", "`false`", "later routes are tried too"),
+    Key::of("cooldown", "`0s`", "so long after a job of this route on a target has ended, alerts make no other one there"),
+    Key::of("caps", "none", "`[3 per 1h, 10 per 1d]`: so many jobs of this route may start on a target in any stretch of that length"),
+    Key::of("retry", "one attempt", "attempts of one job, with waits that double, and up to a tenth more by chance").with(Below::Mapping(&rules::RETRY)),
+    Key::of("verify", "no verification", "whether the run healed anything").with(Below::Mapping(&VERIFY)),
+    Key::of("precondition", "none", "a query that must hold just before a run; a text is its `query`. See [Queries](../configuration.md#queries)").with(Below::Mapping(&query::PRECONDITION)),
+    Key::of("silence", "`false`", "the alert is silenced in Alertmanager while the playbook runs. Needs `alertmanagers` and `verify`"),
+    Key::of("otherwise", "none", "the ladder: the next playbooks, in order, when the one before did not heal"),
+    Key::of("on_resolved", "`ignore`", "what the end of the alert means for a run that goes on: `ignore`; `cancel`: it is stopped, and the job ends `canceled` (`resolved_meanwhile`); `{run: playbook}`: it ends, and that playbook runs after it, on its own target. A job that still waits is never run then").with(Below::Mapping(&RUN)),
+    Key::of("expires", "`1h`", "a job that still waits after this is not run any more. One that a person approved waits so long from then on"),
+    Key::of("again_after", "never", "the episode still fires this long after its last job ended: the next report makes a new job"),
+    Key::of("notify", "nobody", "see [Telling people](../notifications.md)").with(Below::Mapping(&NOTIFY)),
+    Key::of("breaker", "none", "so many failed jobs in that time open the route's circuit breaker").with(Below::Mapping(&rules::BREAKER)),
+    Key::of("flap", "none", "an alert that this route healed so often in that time, and that comes back, goes up the ladder: to the playbook after the one that healed it last. After the last one, or without a ladder, it is left to people, who are told once, as `exhausted`").with(Below::Mapping(&rules::FLAP)),
+    Key::of("approval", "as below", "how long a person may take").with(Below::Mapping(&rules::APPROVAL)),
+    Key::of("at_once", "no limit", "so many jobs of this route run at once"),
+    Key::of("unless", "none", "a list of matchers. An alert that satisfies any of them is `guarded`: recorded, and nothing runs"),
+    Key::of("heartbeat", "none", "the alert must keep coming").with(Below::Mapping(&HEARTBEAT)),
     ],
     elsewhere: &[
         ("secrets", "an entry of `playbooks` in remediations.yml"),
         ("storm", "remediations.yml, at its top"),
     ],
 };
-const VERIFY: Keys = Keys::of(&["resolved_within", "query"]);
-const HEARTBEAT: Keys = Keys::of(&["every", "grace"]);
-const NOTIFY: Keys = Keys::of(&["to", "events"]);
-const RUN: Keys = Keys::of(&["run"]);
+const VERIFY: Keys = Keys::of(&[
+    Key::of(
+        "resolved_within",
+        Key::REQUIRED,
+        "how long the alert has to resolve after the run",
+    ),
+    Key::of(
+        "query",
+        "none",
+        "a query that must become true in that time; where it is given, it decides and the alert does not",
+    ),
+]);
+const HEARTBEAT: Keys = Keys::of(&[
+    Key::of("every", Key::REQUIRED, "how often it comes at the least"),
+    Key::of("grace", "half of `every`", "how much later it may come"),
+]);
+const NOTIFY: Keys = Keys::of(&[
+    Key::of("to", Key::REQUIRED, "a list of names of `notifiers`"),
+    Key::of(
+        "events",
+        "all but `healed`",
+        "a list of [events](../notifications.md#events)",
+    ),
+]);
+const RUN: Keys = Keys::of(&[Key::of("run", Key::REQUIRED, "a name under `playbooks`")]);
 
 const MODES: [(&str, Mode); 3] = [
     ("auto", Mode::Auto),

@@ -2,18 +2,45 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::fields::{Fields, Keys, Slot};
+use crate::config::fields::{Fields, Key, Keys, Slot};
 use crate::domain::attempt::Outcome;
 use crate::domain::notify::NotifyEvent;
 use crate::domain::route::Route;
 use crate::domain::rules::{BreakerRule, Cap, FlapRule, Fleet, Retry, StormRule};
 use crate::domain::span::Span;
 
-const RETRY: Keys = Keys::of(&["attempts", "backoff", "max_backoff", "outcomes"]);
-const BREAKER: Keys = Keys::of(&["failures", "within", "pause"]);
-const FLAP: Keys = Keys::of(&["times", "within"]);
-const STORM: Keys = Keys::of(&["jobs", "within"]);
-const APPROVAL: Keys = Keys::of(&["expires"]);
+pub(super) const RETRY: Keys = Keys::of(&[
+    Key::of("attempts", "`1`", "1 to 100, the first one counted"),
+    Key::of("backoff", "`10s`", "the first wait"),
+    Key::of(
+        "max_backoff",
+        "`5m`, or `backoff` if that is longer",
+        "the longest wait",
+    ),
+    Key::of(
+        "outcomes",
+        "`[unreachable, failed, timed_out]`",
+        "which attempts are tried again. `lost` is only if it is named",
+    ),
+]);
+pub(super) const BREAKER: Keys = Keys::of(&[
+    Key::of("failures", Key::REQUIRED, "so many failed jobs"),
+    Key::of("within", Key::REQUIRED, "in that time"),
+    Key::of("pause", Key::REQUIRED, "keep it open for so long"),
+]);
+pub(super) const FLAP: Keys = Keys::of(&[
+    Key::of("times", Key::REQUIRED, "healed so often"),
+    Key::of("within", Key::REQUIRED, "in that time"),
+]);
+pub(super) const STORM: Keys = Keys::of(&[
+    Key::of("jobs", Key::REQUIRED, "so many jobs"),
+    Key::of("within", Key::REQUIRED, "in that time"),
+]);
+pub(super) const APPROVAL: Keys = Keys::of(&[Key::of(
+    "expires",
+    "`1h`",
+    "a job that waits for approval longer than this is not run any more",
+)]);
 
 const DEFAULT_OUTCOMES: [Outcome; 3] = [Outcome::HostsUnreachable, Outcome::HostsFailed, Outcome::TimedOut];
 const DEFAULT_BACKOFF: Span = Span::from_secs(10);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::progress::Progress;
 use crate::cli::{ConfigArgs, check, environment, say};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
@@ -76,14 +77,15 @@ fn prune(args: &Prune) -> Result<String, String> {
     must_be_there(path)?;
     let back = look_back(catalog.routes(), catalog.fleet());
     if args.dry_run {
-        let (jobs, logs) = keep(&settings).limits(back, SystemClock.now());
-        let old = sqlite::count_old(path, jobs, logs);
+        let now = SystemClock.now();
+        let old = sqlite::count_old(path, keep(&settings).limits(back, now), now);
         return Ok(describe_old(&old.map_err(|error| error.to_string())?));
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("failed to start the runtime: {error}"))?;
+    let _progress = Progress::of("removing what is old");
     let pruned = runtime.block_on(prune_once(path, keep(&settings), back))?;
     Ok(describe(&pruned))
 }
@@ -122,6 +124,7 @@ pub(super) fn keep(settings: &Settings) -> Keep {
 fn backup(args: &Backup) -> Result<String, String> {
     let path = database(&args.config)?;
     must_be_there(&path)?;
+    let _progress = Progress::of("copying the database");
     let bytes =
         sqlite::backup(&path, &args.file).map_err(|error| format!("failed to back up {}: {error}", path.display()))?;
     Ok(format!("{}: {bytes} bytes", args.file.display()))
@@ -133,6 +136,7 @@ fn examine(args: &Check) -> Result<String, String> {
         None => database(&args.config)?,
     };
     must_be_there(&path)?;
+    let _progress = Progress::of("checking the database");
     let checkup = sqlite::check(&path).map_err(|error| format!("failed to check {}: {error}", path.display()))?;
     if !checkup.findings.is_empty() {
         return Err(format!("{}:\n  {}", path.display(), checkup.findings.join("\n  ")));

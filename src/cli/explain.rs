@@ -9,10 +9,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::ansible::command::{self, Playbooks};
-use crate::cli::client::Client;
+use crate::cli::client::{self, Access, Client};
+use crate::cli::failure::{Failure, conclude};
 use crate::cli::serve::catalogue::InForce;
-use crate::cli::table::{Output, items, printable, table, text};
-use crate::cli::{ConfigArgs, check, environment, say};
+use crate::cli::show::{Format, View, once};
+use crate::cli::table::{items, printable, table, text};
+use crate::cli::{ConfigArgs, check, environment};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::http::api::explain::explain_offline;
@@ -23,37 +25,49 @@ const LARGEST: u64 = 32 << 20;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A payload as Alertmanager or Grafana posts it; `-` for standard input
-    #[arg(value_name = "FILE|-")]
-    file: PathBuf,
-    /// How to print it
-    #[arg(long, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    #[arg(value_name = "FILE|-", required_unless_present = "notification")]
+    file: Option<PathBuf>,
+    /// Instead of a file: what a notification of the past would cause now; asks the gateway for it
+    #[arg(long, value_name = "ID", conflicts_with = "file")]
+    notification: Option<String>,
+    #[command(flatten)]
+    format: Format,
     #[command(flatten)]
     config: ConfigArgs,
+    #[command(flatten)]
+    access: Access,
 }
 
-/// Prints the explanation. 1: it could not be made; standard error says why.
+/// Prints the explanation.
 pub(super) fn run(args: &Args) -> ExitCode {
-    let explained = read(&args.file).and_then(|body| match Client::named_by(&environment()) {
-        Some(gateway) => gateway.post("/api/v1/explain", body),
-        None => offline(&args.config, &body),
-    });
-    match explained {
-        Ok(explanation) => {
-            say::line(&match args.output {
-                Output::Table => describe(&explanation),
-                Output::Json => format!("{explanation:#}"),
-            });
-            ExitCode::SUCCESS
-        }
-        Err(problem) => {
-            say::error(&problem);
-            ExitCode::FAILURE
+    conclude(explain(args).map(|explanation| once(args.format, &explanation, describe)))
+}
+
+fn explain(args: &Args) -> Result<Value, Failure> {
+    let body = args.file.as_deref().map(read).transpose()?;
+    let environment = environment();
+    match body {
+        Some(body) if !args.access.is_named(&environment) => offline(&args.config, &body),
+        body => {
+            let client = Client::at(&args.access, &environment)?;
+            client::block_on(online(&client, body, args.notification.as_deref()))?
         }
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, String> {
+/// The gateway is asked, which knows what has happened.
+async fn online(client: &Client, body: Option<Vec<u8>>, notification: Option<&str>) -> Result<Value, Failure> {
+    let body = match (body, notification) {
+        (Some(body), _) => body,
+        (None, id) => {
+            let path = ["api", "v1", "notifications", id.unwrap_or_default()];
+            client.get(&path, &[]).await?["received"].to_string().into_bytes()
+        }
+    };
+    client.post(&["api", "v1", "explain"], Some(body)).await
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let source: io::Result<Box<dyn Read>> = if file == Path::new("-") {
         Ok(Box::new(io::stdin().lock()))
     } else {
@@ -64,12 +78,13 @@ fn read(file: &Path) -> Result<Vec<u8>, String> {
         .and_then(|source| source.take(LARGEST + 1).read_to_end(&mut body))
         .map_err(|error| format!("failed to read {}: {error}", file.display()))?;
     if body.len() as u64 > LARGEST {
-        return Err(format!("{} is larger than a webhook may be (32 MiB)", file.display()));
+        let text = format!("{} is larger than a webhook may be (32 MiB)", file.display());
+        return Err(Failure::usage(text));
     }
     Ok(body)
 }
 
-fn offline(config: &ConfigArgs, body: &[u8]) -> Result<Value, String> {
+fn offline(config: &ConfigArgs, body: &[u8]) -> Result<Value, Failure> {
     let (settings, catalog) = check::load(config).map_err(|diagnostics| diagnostics.to_string())?;
     let playbooks = playbooks(&settings);
     let argv = Arc::new(move |parameters: &_| command::argv(&playbooks, parameters, None));
@@ -79,9 +94,9 @@ fn offline(config: &ConfigArgs, body: &[u8]) -> Result<Value, String> {
             .errors
             .iter()
             .map(|error| format!("\n  {}: {}", error.field, error.message));
-        format!("this is no webhook's payload:{}", lines.collect::<String>())
+        Failure::usage(format!("this is no webhook's payload:{}", lines.collect::<String>()))
     })?;
-    serde_json::to_value(&explanation).map_err(|error| format!("failed to write JSON: {error}"))
+    serde_json::to_value(&explanation).map_err(|error| Failure::from(format!("failed to write JSON: {error}")))
 }
 
 /// As `serve` would run them; the plugin's place is in no command line.
@@ -95,8 +110,10 @@ fn playbooks(settings: &Settings) -> Playbooks {
 }
 
 /// For each alert a table of the routes, and below it what would be run.
-fn describe(explanation: &Value) -> String {
-    let alerts = items(explanation, "items").iter().map(describe_alert);
+fn describe(explanation: &Value, view: View) -> String {
+    let alerts = items(explanation, "items")
+        .iter()
+        .map(|alert| describe_alert(alert, view));
     let text = alerts.collect::<Vec<_>>().join("\n");
     if text.is_empty() {
         return "the payload has no alerts".to_owned();
@@ -104,7 +121,7 @@ fn describe(explanation: &Value) -> String {
     text.trim_end().to_owned()
 }
 
-fn describe_alert(alert: &Value) -> String {
+fn describe_alert(alert: &Value, view: View) -> String {
     let routes = items(alert, "routes");
     let rows: Vec<Vec<String>> = routes.iter().map(row).collect();
     let head = ["ROUTE", "MATCHED", "DECISION", "PLAYBOOK", "TARGET", "REASON"];
@@ -114,7 +131,7 @@ fn describe_alert(alert: &Value) -> String {
     if routes.is_empty() {
         return format!("{title}\nno routes\n");
     }
-    format!("{title}\n{}{below}", table(&head, &rows))
+    format!("{title}\n{}{below}", table(view.screen, &head, &rows))
 }
 
 /// What holds back the jobs of a route that the alert reaches, or soon may.
@@ -197,7 +214,14 @@ mod tests {
         });
         let unreached = json!({"decision": null, "paused": true});
         let routes = json!([route("down", all), route("free", json!({})), route("other", unreached)]);
-        let told = describe(&json!({"items": [{"alertname": "Down", "fingerprint": "f1", "routes": routes}]}));
+        let view = View {
+            screen: crate::cli::terminal::Screen::default(),
+            now: "2026-01-31T09:00:00Z".parse().unwrap(),
+        };
+        let told = describe(
+            &json!({"items": [{"alertname": "Down", "fingerprint": "f1", "routes": routes}]}),
+            view,
+        );
         let below: Vec<&str> = told.lines().skip(5).collect();
         assert_eq!(
             below,

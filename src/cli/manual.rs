@@ -1,4 +1,7 @@
-//! `healgate manual`: man pages and completions of the command line, for packages. Leaves out what people do not call.
+//! `healgate manual`: man pages and completions of the command line, for packages, and the reference of the book. Leaves out
+//! what people do not call.
+
+mod reference;
 
 use std::fs;
 use std::io;
@@ -18,7 +21,7 @@ pub(super) struct Args {
     dir: PathBuf,
 }
 
-/// Writes `man/*.1` and `completions/*`.
+/// Writes `man/*.1`, `completions/*` and `reference/*.md`.
 pub(super) fn run(args: &Args) -> ExitCode {
     match write(&args.dir) {
         Ok(()) => ExitCode::SUCCESS,
@@ -30,18 +33,22 @@ pub(super) fn run(args: &Args) -> ExitCode {
 }
 
 fn write(dir: &Path) -> io::Result<()> {
-    let (pages, completions) = (dir.join("man"), dir.join("completions"));
+    let (pages, completions, reference) = (dir.join("man"), dir.join("completions"), dir.join("reference"));
     fs::create_dir_all(&pages)?;
     fs::create_dir_all(&completions)?;
+    fs::create_dir_all(&reference)?;
     clap_mangen::generate_to(visible(), &pages)?;
     for shell in SHELLS {
         generate_to(shell, &mut visible(), "healgate", &completions)?;
+    }
+    for (name, text) in reference::pages() {
+        fs::write(reference.join(name), text)?;
     }
     Ok(())
 }
 
 /// The command line without its hidden commands, which completions would offer.
-fn visible() -> clap::Command {
+pub(super) fn visible() -> clap::Command {
     let all = Cli::command();
     let shown: Vec<_> = all
         .get_subcommands()
@@ -65,6 +72,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_reference_of_the_book_is_up_to_date() {
+        for (name, text) in reference::pages() {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference").join(name);
+            let committed = fs::read_to_string(path).unwrap_or_default();
+            assert!(
+                committed == text,
+                "docs/reference/{name} is out of date: run `make reference`"
+            );
+        }
+    }
+
+    #[test]
     fn every_command_for_people_has_a_page_and_is_completed_and_no_other() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path()).unwrap();
@@ -74,8 +93,13 @@ mod tests {
             let (name, shown) = (command.get_name(), !command.is_hide_set());
             let page = folder.path().join(format!("man/healgate-{name}.1"));
             assert_eq!(page.exists(), shown, "{name}");
-            for text in &completions {
-                assert_eq!(text.contains(name), shown, "{name}");
+            let signs = [
+                format!("        healgate,{name})"),
+                format!("\n'{name}:"),
+                format!("-a \"{name}\""),
+            ];
+            for (text, sign) in completions.iter().zip(signs) {
+                assert_eq!(text.contains(&sign), shown, "{sign}");
             }
         }
         let page = fs::read_to_string(folder.path().join("man/healgate.1")).unwrap();

@@ -5,12 +5,17 @@ use std::process::ExitCode;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::cli::client::Client;
-use crate::cli::table::{Output, items, printable, table, text};
-use crate::cli::{environment, say};
+use crate::cli::client::{self, Access, Client};
+use crate::cli::failure::Failure;
+use crate::cli::say;
+use crate::cli::show::{Format, View, once};
+use crate::cli::table::{items, printable, table, text};
 use crate::domain::pause::Scope;
 
-const PAUSE: &str = "/api/v1/pause";
+const PAUSE: [&str; 3] = ["api", "v1", "pause"];
+
+/// More than anybody pauses.
+const MOST: usize = 10_000;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Pause {
@@ -23,9 +28,10 @@ pub(super) struct Pause {
     /// Pause nothing; list what is paused
     #[arg(long, conflicts_with_all = ["scope", "comment"])]
     list: bool,
-    /// How to print the list
-    #[arg(long, value_enum, default_value_t = Output::Table, requires = "list")]
-    output: Output,
+    #[command(flatten)]
+    format: Format,
+    #[command(flatten)]
+    access: Access,
 }
 
 #[derive(Debug, clap::Args)]
@@ -33,30 +39,30 @@ pub(super) struct Resume {
     /// What may start again: all, route:NAME or target:NAME
     #[arg(default_value = "all")]
     scope: Scope,
+    #[command(flatten)]
+    access: Access,
 }
 
-/// Pauses a scope, or lists what is paused. 1: that failed; standard error says why.
+/// Pauses a scope, or lists what is paused.
 pub(super) fn pause(args: &Pause) -> ExitCode {
-    let gateway = Client::at(&environment());
-    conclude(match args.list {
-        true => gateway.list(PAUSE).map(|pauses| list(&pauses, args.output)),
-        false => throw(&gateway, args),
+    client::run(&args.access, async |client: Client| {
+        if args.list {
+            once(args.format, &client.list(&PAUSE, &[], MOST).await?, list);
+            return Ok(());
+        }
+        let body = json!({ "scope": args.scope, "comment": args.comment });
+        let url = client.address(&PAUSE, &[]);
+        let pause = client
+            .call(Method::PUT, url, Some(body.to_string().into_bytes()))
+            .await?;
+        once(args.format, &pause, |pause, _| {
+            format!("paused: {}; alerts are recorded, and nothing of it starts", who(pause))
+        });
+        Ok(())
     })
 }
 
-fn throw(gateway: &Client, args: &Pause) -> Result<String, String> {
-    let body = json!({ "scope": args.scope, "comment": args.comment });
-    let pause = gateway.call(Method::PUT, PAUSE, body.to_string().into_bytes())?;
-    Ok(format!(
-        "paused: {}; alerts are recorded, and nothing of it starts",
-        who(&pause)
-    ))
-}
-
-fn list(pauses: &Value, output: Output) -> String {
-    if output == Output::Json {
-        return format!("{pauses:#}");
-    }
+fn list(pauses: &Value, view: View) -> String {
     let pauses = items(pauses, "items");
     if pauses.is_empty() {
         return "nothing is paused".to_owned();
@@ -67,21 +73,26 @@ fn list(pauses: &Value, output: Output) -> String {
             .to_vec()
     };
     let rows: Vec<Vec<String>> = pauses.iter().map(row).collect();
-    let table = table(&["SCOPE", "BY", "SINCE", "COMMENT"], &rows);
-    table.trim_end().to_owned()
+    table(view.screen, &["SCOPE", "BY", "SINCE", "COMMENT"], &rows)
 }
 
-/// Lets a scope go on. 1: that failed; standard error says why.
+/// Lets a scope go on.
 pub(super) fn resume(args: &Resume) -> ExitCode {
-    conclude(release(&Client::at(&environment()), &args.scope.to_string()))
+    client::run(&args.access, async |client: Client| {
+        say::line(&release(&client, &args.scope.to_string()).await?);
+        Ok(())
+    })
 }
 
-fn release(gateway: &Client, scope: &str) -> Result<String, String> {
-    let before = gateway.list(PAUSE)?;
-    let body = json!({ "scope": scope });
-    gateway.call(Method::DELETE, PAUSE, body.to_string().into_bytes())?;
+async fn release(client: &Client, scope: &str) -> Result<String, Failure> {
+    let before = client.list(&PAUSE, &[], MOST).await?;
+    let body = json!({ "scope": scope }).to_string().into_bytes();
+    client
+        .call(Method::DELETE, client.address(&PAUSE, &[]), Some(body))
+        .await?;
     let was_paused = items(&before, "items").iter().any(|pause| pause["scope"] == scope);
-    Ok(resumed(scope, was_paused, items(&gateway.list(PAUSE)?, "items")))
+    let still = client.list(&PAUSE, &[], MOST).await?;
+    Ok(resumed(scope, was_paused, items(&still, "items")))
 }
 
 /// What came of it, and what is paused all the same.
@@ -102,19 +113,6 @@ fn resumed(scope: &str, was_paused: bool, still: &[Value]) -> String {
 fn who(pause: &Value) -> String {
     let text = |name: &str| printable(&text(pause, name));
     format!("{}, by {} since {}", text("scope"), text("by"), text("since"))
-}
-
-fn conclude(told: Result<String, String>) -> ExitCode {
-    match told {
-        Ok(line) => {
-            say::line(&line);
-            ExitCode::SUCCESS
-        }
-        Err(problem) => {
-            say::error(&problem);
-            ExitCode::FAILURE
-        }
-    }
 }
 
 #[cfg(test)]
@@ -139,16 +137,19 @@ mod tests {
     }
 
     #[test]
-    fn pauses_are_listed_in_a_table_or_as_they_came() {
-        let none = json!({"items": [], "next_cursor": null});
-        assert_eq!(list(&none, Output::Table), "nothing is paused");
-        let pause = json!({"scope": "all", "by": "ada", "since": "2026-01-31T09:00:00Z", "comment": null});
-        let pauses = json!({"items": [pause], "next_cursor": null});
+    fn pauses_are_listed_in_a_table() {
+        let view = View {
+            screen: crate::cli::terminal::Screen::default(),
+            now: "2026-01-31T09:00:00Z".parse().unwrap(),
+        };
         assert_eq!(
-            list(&pauses, Output::Table),
-            "SCOPE  BY   SINCE                 COMMENT\nall    ada  2026-01-31T09:00:00Z  -"
+            list(&json!({"items": [], "next_cursor": null}), view),
+            "nothing is paused"
         );
-        let shown: Value = serde_json::from_str(&list(&pauses, Output::Json)).unwrap();
-        assert_eq!(shown, pauses);
+        let pause = json!({"scope": "all", "by": "ada", "since": "2026-01-31T09:00:00Z", "comment": null});
+        assert_eq!(
+            list(&json!({"items": [pause], "next_cursor": null}), view),
+            "SCOPE  BY   SINCE                 COMMENT\nall    ada  2026-01-31T09:00:00Z  -\n"
+        );
     }
 }

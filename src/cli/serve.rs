@@ -25,6 +25,7 @@ use crate::clock::{Ids, SystemClock};
 use crate::config::{self, Settings};
 use crate::domain::pause::Scope;
 use crate::http::auth::Access;
+use crate::http::console::Forms;
 use crate::http::signature::Signature;
 use crate::http::{self, App};
 use crate::live::Live;
@@ -176,7 +177,7 @@ impl Gateway {
     /// Serves and works until a signal, then ends in order: no new runs, wait for those that go on, close the doors.
     async fn run(self) -> Result<(), Failed> {
         let address = self.listener.local_addr().map_err(failed("find out the address"))?;
-        let app = self.app();
+        let app = self.app()?;
         let (again, pause) = (again(&app), pauser(&app));
         let pruner = upkeep::pruner(&self.upkeep, &self.settings, &app);
         let shutdown = shutdown(&self.settings, &self.ending);
@@ -222,25 +223,28 @@ impl Gateway {
         server.await.map_err(failed("serve"))?.map_err(failed("serve"))
     }
 
-    fn app(&self) -> App {
+    fn app(&self) -> Result<App, Failed> {
         let auth = &self.settings.auth;
-        App {
+        Ok(App {
             store: Arc::clone(&self.tools.store),
             catalogue: Arc::clone(&self.catalogue) as Arc<dyn Catalogue>,
             clock: Arc::clone(&self.tools.clock),
             ids: Arc::new(Ids::default()),
             live: Arc::clone(&self.tools.live),
             streams: Arc::default(),
+            forms: Arc::new(Forms::new().map_err(failed("get random bytes from the system"))?),
+            outlines: Arc::default(),
             access: Arc::new(Access {
                 tokens: auth.tokens.clone(),
                 allow_anonymous: auth.allow_anonymous,
                 public_metrics: auth.public_metrics,
                 listens_on_loopback: self.settings.server.is_loopback(),
                 grafana: self.grafana.clone(),
+                external_url: self.settings.server.external_url.clone(),
             }),
             metrics: self.tools.metrics.clone(),
             stopping: self.ending.stopping.clone(),
-        }
+        })
     }
 }
 

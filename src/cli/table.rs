@@ -1,7 +1,10 @@
-//! Tables for people at a terminal. Nothing that came from outside moves the cursor or sets a colour.
+//! Tables for people at a terminal, folded to its width. Nothing that came from outside moves the cursor or sets a colour.
 
 use clap::ValueEnum;
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use serde_json::Value;
+
+use crate::cli::terminal::{Hue, Screen};
 
 /// How a command prints what it lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -12,25 +15,67 @@ pub(super) enum Output {
     Json,
 }
 
-/// Columns as wide as they need to be, two spaces apart; the last one is never filled up.
-pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let head: Vec<String> = head.iter().map(|name| (*name).to_owned()).collect();
-    let rows: Vec<Vec<String>> = std::iter::once(&head)
-        .chain(rows)
-        .map(|row| row.iter().map(|cell| printable(cell)).collect())
-        .collect();
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    rows.iter().map(|row| line(row, &widths)).collect()
+/// Columns whose cells are never folded: words with a colour, such as a status, and what is copied as one.
+const WHOLE: &[&str] = &["STATUS", "DECISION", "STATE", "OUTCOME", "RESULT", "ID", "AGE"];
+
+/// Has no width, and is in no text from outside: marks where a colour ends while a table is laid out.
+const PLAIN: char = '\u{2064}';
+
+/// Columns as wide as they need to be, two spaces apart. On a terminal that is too narrow, cells are folded.
+pub(super) fn table(screen: Screen, head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(comfy_table::presets::NOTHING)
+        .set_header(head.to_vec());
+    if let Some(width) = screen.width() {
+        // The space after the last column may be cut off.
+        table
+            .set_width(width + 2)
+            .set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    for row in rows {
+        let cells = row.iter().zip(head).map(|(cell, name)| match WHOLE.contains(name) {
+            true => marked(&printable(cell)),
+            // A cell is one line, unless the terminal is narrow.
+            false => printable(&cell.replace('\n', " ")),
+        });
+        table.add_row(cells.collect::<Vec<_>>());
+    }
+    for (column, name) in table.column_iter_mut().zip(head) {
+        column.set_padding((0, 2));
+        if WHOLE.contains(name) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    let lines = table.lines().enumerate().map(|(at, line)| {
+        let line = line.trim_end();
+        match at {
+            0 => format!("{}\n", screen.strong(line)),
+            _ => format!("{}\n", painted(screen, line)),
+        }
+    });
+    lines.collect()
 }
 
-fn line(row: &[String], widths: &[usize]) -> String {
-    let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-    let line = cells.collect::<Vec<_>>().join("  ");
-    format!("{}\n", line.trim_end())
+/// The word between invisible marks, if it has a colour.
+fn marked(word: &str) -> String {
+    match Hue::of(word) {
+        Some(hue) => format!("{}{word}{PLAIN}", hue.mark()),
+        None => word.to_owned(),
+    }
+}
+
+/// The line with colours where the marks are.
+fn painted(screen: Screen, line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    for character in line.chars() {
+        match (Hue::marked_by(character), character == PLAIN) {
+            (Some(hue), _) => text.push_str(screen.begin(hue)),
+            (None, true) => text.push_str(screen.end()),
+            (None, false) => text.push(character),
+        }
+    }
+    text
 }
 
 /// The text with its control characters written out, as in Rust's texts.
@@ -45,10 +90,13 @@ pub(super) fn printable(text: &str) -> String {
     printable
 }
 
-/// Neither a control character nor one that turns the direction of what follows.
-fn is_harmless(character: char) -> bool {
+/// Neither a control character nor one that turns the direction of what follows, or cannot be seen.
+pub(super) fn is_harmless(character: char) -> bool {
     !(character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'))
+        || matches!(
+            character,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
+        ))
 }
 
 /// A member that is a list; nothing where there is none.
@@ -65,18 +113,50 @@ pub(super) fn text(value: &Value, name: &str) -> String {
 mod tests {
     use super::*;
 
+    fn rows(rows: &[&[&str]]) -> Vec<Vec<String>> {
+        let row = |row: &&[&str]| row.iter().map(|cell| (*cell).to_owned()).collect();
+        rows.iter().map(row).collect()
+    }
+
     #[test]
-    fn columns_are_as_wide_as_they_need_to_be() {
-        let rows = [
-            vec!["é".to_owned(), "b".to_owned()],
-            vec!["long".to_owned(), String::new()],
-        ];
-        assert_eq!(table(&["A", "SECOND"], &rows), "A     SECOND\né     b\nlong\n");
-        assert_eq!(table(&["A"], &[]), "A\n");
+    fn columns_are_as_wide_as_they_need_to_be_where_width_does_not_matter() {
+        let rows = rows(&[&["é", "b"], &["long", ""]]);
+        let nowhere = Screen::default();
+        assert_eq!(table(nowhere, &["A", "SECOND"], &rows), "A     SECOND\né     b\nlong\n");
+        assert_eq!(table(nowhere, &["A"], &[]), "A\n");
+    }
+
+    #[test]
+    fn cells_are_folded_to_the_width_of_the_terminal_and_a_status_never_is() {
+        let long = "a reason that goes on for quite a while";
+        let rows = rows(&[&["awaiting_approval", long], &["failed", "日本語"]]);
+        let narrow = table(Screen::terminal(40, false), &["STATUS", "REASON"], &rows);
+        insta::assert_snapshot!(narrow, @r"
+        STATUS             REASON
+        awaiting_approval  a reason that goes on
+                           for quite a while
+        failed             日本語
+        ");
+    }
+
+    #[test]
+    fn a_status_has_a_colour_on_a_terminal_that_shows_it() {
+        let rows = rows(&[&["failed", "failed"], &["unknown", "x"]]);
+        let coloured = table(Screen::terminal(40, true), &["STATUS", "WHY"], &rows);
+        assert_eq!(
+            coloured,
+            "\u{1b}[1mSTATUS   WHY\u{1b}[0m\n\u{1b}[31mfailed\u{1b}[0m   failed\nunknown  x\n"
+        );
     }
 
     #[test]
     fn what_came_from_outside_cannot_play_with_the_terminal() {
-        assert_eq!(printable("a\u{1b}[31mb\n\u{202e}é"), "a\\u{1b}[31mb\\n\\u{202e}é");
+        assert_eq!(
+            printable("a\u{1b}[31mb\n\u{202e}\u{2062}é"),
+            "a\\u{1b}[31mb\\n\\u{202e}\\u{2062}é"
+        );
+        let rows = rows(&[&["\u{1b}[2J\u{2061}x\u{2064}"]]);
+        let text = table(Screen::terminal(80, true), &["STATUS"], &rows);
+        assert!(text.ends_with("\\u{1b}[2J\\u{2061}x\\u{2064}\n"), "{text:?}");
     }
 }

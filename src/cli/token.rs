@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use sha2::{Digest, Sha256};
 
+use crate::cli::failure::{Failure, conclude};
 use crate::config::Role;
 
 #[derive(Debug, clap::Subcommand)]
@@ -35,16 +36,22 @@ fn parse_name(text: &str) -> Result<String, String> {
 }
 
 /// Prints a new token and its entry.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "this command's answer")]
+#[expect(clippy::print_stdout, reason = "this command's answer")]
 pub(super) fn run(command: &Command) -> ExitCode {
     let Command::New(args) = command;
+    conclude(make().map(|token| print!("{}", describe(args, &token))))
+}
+
+/// A new token.
+pub(super) fn make() -> Result<String, Failure> {
     let mut random = [0; 32];
-    if let Err(error) = getrandom::fill(&mut random) {
-        eprintln!("failed to get random bytes from the system: {error}");
-        return ExitCode::FAILURE;
-    }
-    print!("{}", describe(args, &token(&random)));
-    ExitCode::SUCCESS
+    getrandom::fill(&mut random).map_err(|error| format!("failed to get random bytes from the system: {error}"))?;
+    Ok(token(&random))
+}
+
+/// As healgate.yml has it.
+pub(super) fn sha256(token: &str) -> String {
+    hex::encode(Sha256::digest(token.as_bytes()))
 }
 
 fn token(random: &[u8; 32]) -> String {
@@ -53,7 +60,7 @@ fn token(random: &[u8; 32]) -> String {
 
 fn describe(args: &New, token: &str) -> String {
     let (name, role) = (&args.name, args.role);
-    let sha256 = hex::encode(Sha256::digest(token.as_bytes()));
+    let sha256 = sha256(token);
     format!(
         "The token, which is shown only now:\n\n  {token}\n\nIts entry for auth.tokens in healgate.yml:\n\n    \
          - name: \"{name}\"\n      role: {role}\n      sha256: \"{sha256}\"\n"

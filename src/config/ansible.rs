@@ -2,9 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::fields::{Fields, Keys};
+use crate::config::fields::{Fields, Key, Keys};
 
-pub(super) const KEYS: Keys = Keys::of(&["command", "inventory", "config_file", "warm"]);
+pub(super) const KEYS: Keys = Keys::of(&[
+    Key::of("command", "`.venv/bin/ansible-playbook`", "a path, or a name on PATH"),
+    Key::of("inventory", "`inventory/hosts.yml`", "for playbooks that name none"),
+    Key::of(
+        "config_file",
+        "none",
+        "an ansible.cfg; without it Ansible looks for one itself, first in the folder of healgate.yml",
+    ),
+    Key::of(
+        "warm",
+        "`auto`",
+        "`auto`: runs start from a process that has imported Ansible already, where that is possible; `never`: they do not. See [Operations](../operations.md#warm-starts)",
+    ),
+]);
 
 /// How playbooks are run.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,13 +4,57 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::config::diagnostic::Mark;
-use crate::config::fields::{Fields, Keys, Slot};
+use crate::config::fields::keys::Below;
+use crate::config::fields::{Fields, Key, Keys, Slot};
 use crate::config::server::Server;
 use crate::config::yaml::Kind;
 
-pub(super) const KEYS: Keys = Keys::of(&["allow_anonymous", "public_metrics", "tokens", "grafana"]);
-const GRAFANA_KEYS: Keys = Keys::of(&["secret_file", "header", "timestamp_header"]);
-const TOKEN_KEYS: Keys = Keys::of(&["name", "role", "sha256"]);
+pub(super) const KEYS: Keys = Keys::of(&[
+    Key::of("allow_anonymous", "`false`", "everyone may post webhooks and read"),
+    Key::of("public_metrics", "`false`", "`/metrics` needs no token"),
+    Key::of(
+        "tokens",
+        "none",
+        "who is let in. Without any, the gateway serves this machine only",
+    )
+    .with(Below::List(&TOKEN_KEYS)),
+    Key::of(
+        "grafana",
+        "none",
+        "Grafana's signatures. See [Configuration](../configuration.md#grafanas-signatures)",
+    )
+    .with(Below::Mapping(&GRAFANA_KEYS)),
+]);
+const GRAFANA_KEYS: Keys = Keys::of(&[
+    Key::of(
+        "secret_file",
+        Key::REQUIRED,
+        "what Grafana signs with; read at the start",
+    ),
+    Key::of(
+        "header",
+        "`X-Grafana-Alerting-Signature`",
+        "where the signature is; without it `X-Grafana-Alert-Signature` is known too",
+    ),
+    Key::of(
+        "timestamp_header",
+        "`X-Grafana-Alerting-Timestamp`",
+        "where the time of signing is; set it, and the time must be there",
+    ),
+]);
+const TOKEN_KEYS: Keys = Keys::of(&[
+    Key::of("name", Key::REQUIRED, "who it is, in the history of what it changes"),
+    Key::of(
+        "role",
+        Key::REQUIRED,
+        "`sender`, `viewer`, `operator` or `admin`. See [Operations](../operations.md#who-may-do-what)",
+    ),
+    Key::of(
+        "sha256",
+        Key::REQUIRED,
+        "of the token; `healgate token new` prints both",
+    ),
+]);
 
 /// Who is let in.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,9 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::fields::{Fields, Keys, Slot};
+use crate::config::fields::{Fields, Key, Keys, Slot};
 
-pub(super) const KEYS: Keys = Keys::of(&["url"]);
+pub(super) const KEYS: Keys = Keys::of(&[Key::of(
+    "url",
+    "`sqlite://var/healgate.db`",
+    "one file; relative to the settings, or `sqlite:///absolute`",
+)]);
 
 /// Where the records are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 /// Where something was found.
@@ -139,6 +140,10 @@ impl Findings {
         let nameless = Self::new(path, "");
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let message = "there is no such file; `healgate init` writes one to start from";
+                return Err(nameless.fatal(message.to_owned()));
+            }
             Err(error) => return Err(nameless.fatal(format!("the file cannot be read: {error}"))),
         };
         match String::from_utf8(bytes) {

@@ -1,11 +1,13 @@
 //! Typed reading of YAML: each value is checked where it stands, and every error is recorded, not only the first.
 
+pub(crate) mod keys;
 mod slot;
 mod suggest;
 
 use crate::config::diagnostic::{Findings, Mark};
 use crate::config::yaml::{Entry, Node};
 use crate::domain::span::Span;
+pub(crate) use keys::{Key, Keys};
 pub(crate) use suggest::did_you_mean;
 
 /// A value with the path of keys that leads to it, such as `routes[0].retry.backoff`.
@@ -25,20 +27,6 @@ pub(crate) struct Fields<'a> {
     pub(crate) at: &'a Mark,
     entries: &'a [Entry],
     pub(crate) findings: &'a Findings,
-}
-
-/// Which keys a mapping may have.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Keys {
-    pub(crate) known: &'static [&'static str],
-    /// Keys that belong in another place, and which.
-    pub(crate) elsewhere: &'static [(&'static str, &'static str)],
-}
-
-impl Keys {
-    pub(crate) const fn of(known: &'static [&'static str]) -> Self {
-        Self { known, elsewhere: &[] }
-    }
 }
 
 fn join(path: &str, key: &str) -> String {

@@ -8,12 +8,44 @@ use std::path::{Path, PathBuf};
 pub use email::{Email, Encryption, Login};
 pub use secret::Secret;
 
-use crate::config::fields::{Fields, Keys, Slot};
+use crate::config::fields::keys::Below;
+use crate::config::fields::{Fields, Key, Keys, Slot};
 use crate::domain::span::Span;
 
-const KEYS: Keys = Keys::of(&["name", "slack", "webhook", "email", "rate", "template"]);
-const SLACK: Keys = Keys::of(&["url", "url_file", "channel", "ca_file"]);
-const WEBHOOK: Keys = Keys::of(&["url", "url_file", "secret", "secret_file", "ca_file"]);
+pub(super) const KEYS: Keys = Keys::of(&[
+    Key::of("name", Key::REQUIRED, "what a route's `notify.to` names"),
+    Key::of(
+        "slack",
+        "none",
+        "an incoming webhook of Slack. Exactly one of `slack`, `webhook` and `email` must be there",
+    )
+    .with(Below::Mapping(&SLACK)),
+    Key::of("webhook", "none", "a program that takes JSON").with(Below::Mapping(&WEBHOOK)),
+    Key::of("email", "none", "mailboxes").with(Below::Mapping(&email::KEYS)),
+    Key::of(
+        "rate",
+        "`30 per 1m`",
+        "so many messages in that time, at most; what is more waits",
+    ),
+    Key::of("template", "none", "a file with the text, instead of the built-in one"),
+]);
+const SLACK: Keys = Keys::of(&[
+    Key::of(
+        "url",
+        "none",
+        "whoever knows it can post, so better in a file. This or `url_file` is required",
+    ),
+    Key::of("url_file", "none", "a file that holds it"),
+    Key::of("channel", "none", "for old webhooks that follow it"),
+    Key::of("ca_file", "none", "certificates in PEM to trust beside the system's"),
+]);
+const WEBHOOK: Keys = Keys::of(&[
+    Key::of("url", "none", "this or `url_file` is required"),
+    Key::of("url_file", "none", "a file that holds it"),
+    Key::of("secret", "none", "signs the requests"),
+    Key::of("secret_file", "none", "a file that holds it"),
+    Key::of("ca_file", "none", "certificates in PEM to trust beside the system's"),
+]);
 
 /// Someone to tell about jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,22 +4,62 @@ use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 
-use crate::config::fields::{Fields, Keys, Slot};
+use crate::config::fields::keys::Below;
+use crate::config::fields::{Fields, Key, Keys, Slot};
 use crate::domain::span::Span;
 
-const KEYS: Keys = Keys {
-    known: &["url", "name", "basic_auth", "authorization", "tls_config", "timeout"],
+pub(super) const KEYS: Keys = Keys {
+    known: &[
+        Key::of(
+            "url",
+            Key::REQUIRED,
+            "as in a browser, with a path if there is one, without `/api`",
+        ),
+        Key::of(
+            "name",
+            "host and port of `url`",
+            "in the history of jobs and in the log",
+        ),
+        Key::of(
+            "basic_auth",
+            "none",
+            "a user and a password; not beside `authorization`",
+        )
+        .with(Below::Mapping(&BASIC_AUTH)),
+        Key::of("authorization", "none", "a bearer token").with(Below::Mapping(&AUTHORIZATION)),
+        Key::of("tls_config", "the system's certificates", "whom to trust").with(Below::Mapping(&TLS_CONFIG)),
+        Key::of(
+            "timeout",
+            "`3s`",
+            "for one request with its answer, at most 30 s: a job waits for it in its slot",
+        ),
+    ],
     elsewhere: &[("bearer_token_file", "`authorization`, as `credentials_file`")],
 };
 const BASIC_AUTH: Keys = Keys {
-    known: &["username", "password_file"],
+    known: &[
+        Key::of("username", Key::REQUIRED, "the user"),
+        Key::of(
+            "password_file",
+            Key::REQUIRED,
+            "a file that holds the password, read for each request",
+        ),
+    ],
     elsewhere: &[("password", "a file that `password_file` names")],
 };
 const AUTHORIZATION: Keys = Keys {
-    known: &["credentials_file"],
+    known: &[Key::of(
+        "credentials_file",
+        Key::REQUIRED,
+        "a file that holds the token, read for each request",
+    )],
     elsewhere: &[("credentials", "a file that `credentials_file` names")],
 };
-const TLS_CONFIG: Keys = Keys::of(&["ca_file"]);
+const TLS_CONFIG: Keys = Keys::of(&[Key::of(
+    "ca_file",
+    "none",
+    "certificates in PEM to trust beside the system's",
+)]);
 
 /// Short: a job that may start waits for the answer in its slot.
 const DEFAULT_TIMEOUT: Span = Span::from_secs(3);

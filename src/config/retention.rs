@@ -1,9 +1,25 @@
 //! The section `retention`: how long records are kept.
 
-use crate::config::fields::{Fields, Keys, Slot};
+use crate::config::fields::{Fields, Key, Keys, Slot};
 use crate::domain::span::Span;
 
-pub(super) const KEYS: Keys = Keys::of(&["jobs", "logs", "size"]);
+pub(super) const KEYS: Keys = Keys::of(&[
+    Key::of(
+        "jobs",
+        "`90d`",
+        "how long finished jobs are kept. See [Operations](../operations.md#what-is-kept-and-how-long)",
+    ),
+    Key::of(
+        "logs",
+        "`30d`",
+        "how long the logs of attempts that have ended are kept",
+    ),
+    Key::of(
+        "size",
+        "none",
+        "how much of the database may be in use, as in `10GiB` (KiB, MiB, GiB, TiB; 64MiB at least), before older logs and jobs go earlier",
+    ),
+]);
 
 /// With less there is no room for the history of a single storm.
 const SMALLEST: u64 = 64 << 20;

@@ -2,9 +2,20 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::config::fields::{Fields, Keys};
+use crate::config::fields::{Fields, Key, Keys};
 
-pub(super) const KEYS: Keys = Keys::of(&["listen", "external_url"]);
+pub(super) const KEYS: Keys = Keys::of(&[
+    Key::of(
+        "listen",
+        "`127.0.0.1:8750`",
+        "address and port. Another than a loopback address needs tokens",
+    ),
+    Key::of(
+        "external_url",
+        "`http://localhost:8750`",
+        "how browsers reach the gateway: for links, and for `healgate.url` in playbooks",
+    ),
+]);
 
 /// Where the gateway serves HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]

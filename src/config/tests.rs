@@ -446,7 +446,7 @@ fn notifiers_are_read_and_never_show_what_is_secret() {
 #[test]
 fn a_missing_file_is_named() {
     let error = Settings::load(Path::new("no/such.yml"), &[]).unwrap_err().to_string();
-    insta::assert_snapshot!(error, @"no/such.yml:1:1: the file cannot be read: No such file or directory (os error 2)");
+    insta::assert_snapshot!(error, @"no/such.yml:1:1: there is no such file; `healgate init` writes one to start from");
 }
 
 #[test]

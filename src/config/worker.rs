@@ -1,9 +1,17 @@
 //! The section `worker`: how many runs at once, and what a shutdown does with them.
 
-use crate::config::fields::{Fields, Keys};
+use crate::config::fields::{Fields, Key, Keys};
 use crate::domain::span::Span;
 
-pub(super) const KEYS: Keys = Keys::of(&["slots", "drain_timeout", "on_shutdown"]);
+pub(super) const KEYS: Keys = Keys::of(&[
+    Key::of("slots", "`4`", "playbooks that run at once: 1 to 1000"),
+    Key::of("drain_timeout", "`5m`", "how long `stop` waits first"),
+    Key::of(
+        "on_shutdown",
+        "`leave`",
+        "what a shutdown does with running playbooks: `leave` them to the next start, at once, or wait for them and `stop` them",
+    ),
+]);
 
 /// How jobs are worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,12 +20,13 @@ pub(crate) mod reload;
 pub(crate) mod rerun;
 pub(crate) mod routes;
 pub(crate) mod stats;
+pub(crate) mod stream;
 pub(crate) mod tasks;
 
 pub use log_stream::Streams;
 
-mod ansi;
-mod by_hand;
+pub(crate) mod ansi;
+pub(crate) mod by_hand;
 mod range;
 mod sse;
 
@@ -35,7 +36,7 @@ use crate::http::App;
 use crate::http::problem::Problem;
 
 /// The job, which must exist.
-async fn find_job(app: &App, id: JobId) -> Result<Job, Problem> {
+pub(crate) async fn find_job(app: &App, id: JobId) -> Result<Job, Problem> {
     app.store
         .find_job(id)
         .await?

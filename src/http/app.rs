@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, Ids};
 use crate::http::api::Streams;
 use crate::http::auth::Access;
+use crate::http::console::{Forms, Outlines};
 use crate::live::Live;
 use crate::remediations::Catalogue;
 use crate::store::Store;
@@ -24,6 +25,10 @@ pub struct App {
     /// The logs that are being followed.
     pub streams: Arc<Streams>,
     pub access: Arc<Access>,
+    /// Makes and checks the tokens of the console's forms.
+    pub forms: Arc<Forms>,
+    /// How the logs that were looked at last are divided.
+    pub outlines: Arc<Outlines>,
     pub metrics: Metrics,
     /// Cancelled when the gateway begins to stop: streams end, and `/readyz` answers 503.
     pub stopping: CancellationToken,

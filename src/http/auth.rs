@@ -4,7 +4,8 @@ use std::future::{Ready, ready};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, web};
 use base64::Engine;
@@ -16,7 +17,9 @@ use crate::config::{Role, Token};
 use crate::http::App;
 use crate::http::loopback;
 use crate::http::problem::Problem;
+use crate::http::session;
 use crate::http::signature::Signature;
+use crate::store::SessionKey;
 
 /// The name of a caller without a token.
 pub const ANONYMOUS: &str = "anonymous";
@@ -33,6 +36,8 @@ pub struct Access {
     pub listens_on_loopback: bool,
     /// How Grafana's webhooks are signed, if they are.
     pub grafana: Option<Signature>,
+    /// How people reach the gateway; without a slash at its end.
+    pub external_url: String,
 }
 
 /// Who calls.
@@ -41,6 +46,18 @@ pub struct Caller {
     /// The token's name, or [`ANONYMOUS`].
     pub name: String,
     pub role: Role,
+}
+
+impl Caller {
+    /// Whether they may change jobs and hold back what would start.
+    pub(crate) const fn may_operate(&self) -> bool {
+        may(self.role, Need::Operate)
+    }
+
+    /// Whether they may read.
+    pub(crate) const fn may_read(&self) -> bool {
+        may(self.role, Need::Read)
+    }
 }
 
 /// What is known of who sent a request whose credentials, if any, are right.
@@ -76,6 +93,15 @@ const fn may(role: Role, need: Need) -> bool {
     }
 }
 
+impl From<&Token> for Caller {
+    fn from(token: &Token) -> Self {
+        Self {
+            name: token.name.clone(),
+            role: token.role,
+        }
+    }
+}
+
 impl Need {
     const fn as_str(self) -> &'static str {
         match self {
@@ -88,8 +114,8 @@ impl Need {
 }
 
 impl Access {
-    /// Whose token that is. Takes the same time for every token, right or wrong.
-    fn bearer_of(&self, token: &str) -> Option<Caller> {
+    /// The settings of that token. Takes the same time for every token, right or wrong.
+    pub(crate) fn token_of(&self, token: &str) -> Option<&Token> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let mut bearer = None;
         for known in &self.tokens {
@@ -97,18 +123,24 @@ impl Access {
                 bearer = Some(known);
             }
         }
-        bearer.map(|token| Caller {
-            name: token.name.clone(),
-            role: token.role,
-        })
+        bearer
     }
 
-    fn standing(&self, request: &HttpRequest) -> Result<Standing, Problem> {
+    fn bearer_of(&self, token: &str) -> Option<Caller> {
+        self.token_of(token).map(Caller::from)
+    }
+
+    /// `signed_in` is whom the request's session belongs to, if it has one.
+    fn standing(&self, request: &HttpRequest, signed_in: Option<Caller>) -> Result<Standing, Problem> {
         if request.headers().contains_key(AUTHORIZATION) {
             let caller = presented_token(request).and_then(|token| self.bearer_of(&token));
             return caller
                 .map(Standing::Known)
                 .ok_or_else(|| Problem::not_authenticated("the credentials are wrong"));
+        }
+        if let Some(caller) = signed_in {
+            session::refuse_foreign(request, &self.external_url)?;
+            return Ok(Standing::Known(caller));
         }
         if !self.tokens.is_empty() {
             return Ok(if self.allow_anonymous {
@@ -167,17 +199,60 @@ pub(crate) async fn authenticate<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<impl MessageBody + use<B>>, Error> {
-    let standing = match request.app_data::<web::Data<App>>() {
-        Some(app) => app.access.standing(request.request()),
-        None => Err(Problem::internal()),
-    };
-    match standing {
+    let is_script = is_of_a_script(&request);
+    let mut response = match standing(request.request()).await {
         Ok(standing) => {
             request.extensions_mut().insert(standing);
-            next.call(request).await.map(ServiceResponse::map_into_left_body)
+            next.call(request).await.map(ServiceResponse::map_into_left_body)?
         }
-        Err(problem) => Ok(request.into_response(problem.error_response()).map_into_right_body()),
+        Err(problem) => request.into_response(problem.error_response()).map_into_right_body(),
+    };
+    if is_script && response.status() == StatusCode::UNAUTHORIZED {
+        // At the name of Basic a browser would ask for a password, in the middle of a page.
+        let bearer = HeaderValue::from_static("Bearer realm=\"healgate\"");
+        response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
     }
+    Ok(response)
+}
+
+async fn standing(request: &HttpRequest) -> Result<Standing, Problem> {
+    let app = request.app_data::<web::Data<App>>().ok_or_else(Problem::internal)?;
+    let has_token = request.headers().contains_key(AUTHORIZATION);
+    let signed_in = match session::presented(request).filter(|_| !has_token) {
+        Some(key) => session::caller(app, key).await?,
+        None => None,
+    };
+    if let Some((key, _)) = &signed_in {
+        request.extensions_mut().insert(SignedIn(*key));
+    }
+    app.access.standing(request, signed_in.map(|(_, caller)| caller))
+}
+
+/// Whether a page's script asks. Source: <https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header>.
+fn is_of_a_script(request: &ServiceRequest) -> bool {
+    request
+        .headers()
+        .get("sec-fetch-dest")
+        .is_some_and(|what| what == "empty")
+}
+
+/// The session that a request belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SignedIn(pub(crate) SessionKey);
+
+/// Whether the request says who asks, by a token or by a session, or everybody here is an admin.
+pub(crate) fn is_signed_in(request: &HttpRequest) -> bool {
+    matches!(request.extensions().get::<Standing>(), Some(Standing::Known(_)))
+}
+
+/// Who may read, as an extractor would find.
+pub(crate) fn admit_reader(request: &HttpRequest) -> Result<Caller, Problem> {
+    admit(request, Need::Read)
+}
+
+/// Who may change jobs, as an extractor would find.
+pub(crate) fn admit_operator(request: &HttpRequest) -> Result<Caller, Problem> {
+    admit(request, Need::Operate)
 }
 
 fn admit(request: &HttpRequest, need: Need) -> Result<Caller, Problem> {

@@ -24,6 +24,7 @@ use crate::domain::route::Route;
 use crate::domain::timestamp::Timestamp;
 use crate::http::App;
 use crate::http::auth::{Access, authenticate};
+use crate::http::console::Forms;
 use crate::http::problem::PROBLEM_JSON;
 use crate::http::server::paths;
 use crate::live::Live;
@@ -98,6 +99,8 @@ impl Gateway {
             live: Arc::new(Live::default()),
             streams: Arc::default(),
             access: Arc::new(access),
+            forms: Arc::new(Forms::new().unwrap()),
+            outlines: Arc::default(),
             metrics: Metrics::new(),
             stopping: CancellationToken::new(),
         };

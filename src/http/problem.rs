@@ -232,6 +232,21 @@ impl Problem {
         tracing::error!(%error, "failed to store a notification");
         Self::unavailable("the notification could not be stored; send it again")
     }
+
+    /// Whether it is that nobody said who they are.
+    pub(crate) fn asks_for_credentials(&self) -> bool {
+        self.kind == Kind::NotAuthenticated
+    }
+
+    /// What kind of problem it is, in a few words.
+    pub(crate) const fn title(&self) -> &'static str {
+        self.kind.uri_and_title().1
+    }
+
+    /// What is wrong with the input, where the input is what is wrong.
+    pub(crate) fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
 }
 
 impl fmt::Display for Problem {

@@ -13,10 +13,10 @@ use tracing_actix_web::{RootSpanBuilder, TracingLogger};
 
 use crate::http::api::{
     actions, alerts, breakers, events, explain, health, held, jobs, log, log_stream, manual, metrics, notifications,
-    openapi, pause, playbooks, reload, rerun, routes, stats, tasks,
+    openapi, pause, playbooks, reload, rerun, routes, stats, stream, tasks,
 };
 use crate::http::problem::Problem;
-use crate::http::{App, auth, webhooks};
+use crate::http::{App, auth, console, webhooks};
 
 /// How long a stop waits for requests that are under way, in seconds. Streams end by themselves, from `App::stopping`.
 const SHUTDOWN_TIMEOUT: u64 = 5;
@@ -88,24 +88,26 @@ pub(crate) fn paths(config: &mut ServiceConfig) {
         .service(read("/api/v1/routes").route(reading().to(routes::list)))
         .service(read("/api/v1/rules").route(reading().to(routes::rules)))
         .service(read("/api/v1/stats").route(reading().to(stats::show)))
+        .service(resource("/api/v1/stream", "GET").route(web::get().to(stream::follow)))
         .service(posted("/api/v1/reload").route(web::post().to(reload::reload)))
         .service(read("/api/v1/openapi.json").route(reading().to(openapi::show)))
         .service(read("/healthz").route(reading().to(health::alive)))
         .service(read("/readyz").route(reading().to(health::ready)))
         .service(read("/metrics").route(reading().to(metrics::show)))
+        .configure(console::paths)
         .default_service(web::to(no_such_path));
 }
 
-fn read(path: &str) -> Resource {
+pub(super) fn read(path: &str) -> Resource {
     resource(path, "GET, HEAD")
 }
 
-fn posted(path: &str) -> Resource {
+pub(super) fn posted(path: &str) -> Resource {
     resource(path, "POST")
 }
 
 /// A resource that answers other methods than `allow` by itself.
-fn resource(path: &str, allow: &'static str) -> Resource {
+pub(super) fn resource(path: &str, allow: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
         if request.method() == Method::OPTIONS {
             return Ok(HttpResponse::NoContent().insert_header(("Allow", allow)).finish());
@@ -115,7 +117,7 @@ fn resource(path: &str, allow: &'static str) -> Resource {
 }
 
 /// GET, and HEAD, which is GET without the body.
-fn reading() -> Route {
+pub(super) fn reading() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 

@@ -13,6 +13,7 @@ use crate::store::read::{Page, PageRequest};
 pub(crate) use alert::{AlertStoryView, AlertView};
 pub(crate) use job::JobView;
 pub(crate) use notification::{AcceptedView, NotificationDetailView, NotificationView};
+pub(crate) use story::{StoryEntryView, What, story};
 
 /// A part of a list.
 #[derive(Debug, Serialize, utoipa::ToSchema)]

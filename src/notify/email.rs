@@ -168,7 +168,7 @@ mod tests {
 
         This is a test. If you can read it, messages of this gateway reach you.
 
-        More: http://h/api/v1/jobs
+        More: http://h/jobs
         ");
     }
 

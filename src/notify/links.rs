@@ -1,5 +1,4 @@
-//! Where messages lead to: what people can read in this gateway. The one place that knows, so that a page for people can
-//! take over from the API.
+//! Where messages lead to: the console's pages. The one place that knows them outside of the console.
 
 use std::fmt::Write;
 
@@ -19,20 +18,19 @@ impl<'a> Links<'a> {
     }
 
     pub(super) fn job(self, job: JobId) -> String {
-        self.api(&format!("jobs/{job}"))
+        self.page(&format!("jobs/{job}"))
     }
 
     /// The alert's episodes, with what was decided and done about it.
     pub(super) fn story(self, alert: &Fingerprint) -> String {
-        self.api(&format!("alerts/{}", segment(alert.as_str())))
+        self.page(&format!("alerts/{}", segment(alert.as_str())))
     }
 
     /// What an announcement is about.
     pub(super) fn announced(self, event: NotifyEvent) -> String {
-        self.api(match event {
-            NotifyEvent::BreakerOpened => "breakers",
-            // Alerts that flap are held back, too.
-            NotifyEvent::Storm | NotifyEvent::Exhausted => "held",
+        self.page(match event {
+            // What goes on now tells of breakers and of what is held back. Alerts that flap are held back, too.
+            NotifyEvent::BreakerOpened | NotifyEvent::Storm | NotifyEvent::Exhausted => "",
             NotifyEvent::HeartbeatMissed => "routes",
             NotifyEvent::Failed
             | NotifyEvent::NotHealed
@@ -44,11 +42,11 @@ impl<'a> Links<'a> {
 
     /// What works in any gateway.
     pub(super) fn anything(self) -> String {
-        self.api("jobs")
+        self.page("jobs")
     }
 
-    fn api(self, path: &str) -> String {
-        format!("{}/api/v1/{path}", self.external_url)
+    fn page(self, path: &str) -> String {
+        format!("{}/{path}", self.external_url)
     }
 }
 
@@ -77,10 +75,10 @@ mod tests {
     fn a_fingerprint_stays_one_segment_whatever_it_is() {
         let links = Links::new("https://h/gate");
         let story = |raw: &str| links.story(&Fingerprint::parse(raw).unwrap());
-        assert_eq!(story("0123abcd"), "https://h/gate/api/v1/alerts/0123abcd");
+        assert_eq!(story("0123abcd"), "https://h/gate/alerts/0123abcd");
         assert_eq!(
             story("a/../b?c#d é"),
-            "https://h/gate/api/v1/alerts/a%2F..%2Fb%3Fc%23d%20%C3%A9"
+            "https://h/gate/alerts/a%2F..%2Fb%3Fc%23d%20%C3%A9"
         );
     }
 

@@ -62,7 +62,7 @@ mod tests {
         insta::assert_json_snapshot!(body, @r##"
         {
           "channel": "#ops",
-          "text": "*a test of the notifier a&lt;b*\nThis is a test. If you can read it, messages of this gateway reach you.\n<http://h/api/v1/jobs|More>",
+          "text": "*a test of the notifier a&lt;b*\nThis is a test. If you can read it, messages of this gateway reach you.\n<http://h/jobs|More>",
           "mrkdwn": true,
           "unfurl_links": false,
           "unfurl_media": false

@@ -114,8 +114,8 @@ mod tests {
         {
           "version": "1",
           "event": "test",
-          "text": "a test of the notifier ops\n\nThis is a test. If you can read it, messages of this gateway reach you.\n\nMore: http://h/api/v1/jobs",
-          "url": "http://h/api/v1/jobs",
+          "text": "a test of the notifier ops\n\nThis is a test. If you can read it, messages of this gateway reach you.\n\nMore: http://h/jobs",
+          "url": "http://h/jobs",
           "job": null,
           "log_tail": ""
         }

@@ -1,6 +1,6 @@
 //! HTTP to one peer: short, bounded, and to nobody else. Reads no answer's meaning.
 
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -50,6 +50,18 @@ impl PeerClient {
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str, params: &[(&str, String)]) -> Result<T, PeerError> {
         let request = self.request(Method::GET, path, params).await?;
         self.read(request).await
+    }
+
+    /// The same, with the answer's headers.
+    pub(super) async fn get_with_headers<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        params: &[(&str, String)],
+    ) -> Result<(HeaderMap, T), PeerError> {
+        let request = self.request(Method::GET, path, params).await?;
+        let (headers, body) = self.answered(request).await?;
+        let value = serde_json::from_slice(&body).map_err(|error| self.unusable(error.to_string()))?;
+        Ok((headers, value))
     }
 
     /// Posts JSON and reads the answer as JSON.
@@ -112,11 +124,15 @@ impl PeerClient {
 
     /// Answers with the body; an error unless the status is 2xx.
     async fn send(&self, request: RequestBuilder) -> Result<Vec<u8>, PeerError> {
-        let response = request.send().await.map_err(|error| self.failed(error))?;
-        let status = response.status();
+        self.answered(request).await.map(|(_, body)| body)
+    }
+
+    async fn answered(&self, request: RequestBuilder) -> Result<(HeaderMap, Vec<u8>), PeerError> {
+        let mut response = request.send().await.map_err(|error| self.failed(error))?;
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let body = self.body(response).await?;
         if status.is_success() {
-            return Ok(body);
+            return Ok((headers, body));
         }
         Err(PeerError::Refused {
             peer: self.peer.name.clone(),

@@ -17,6 +17,8 @@ pub struct Committed {
     pub took: Duration,
     /// Jobs whose status, log, tasks or history changed. May name one twice.
     pub touched: Vec<JobId>,
+    /// Something that people look at changed beside jobs: an alert came, somebody paused.
+    pub noticed: bool,
     /// Jobs may have become ready, or a deadline may have moved.
     pub queue_moved: bool,
     /// Something is held back, or is to be decided again.
@@ -46,6 +48,7 @@ pub struct FinishedJob {
 impl Committed {
     pub(crate) fn add(&mut self, other: Self) {
         self.touched.extend(other.touched);
+        self.noticed |= other.noticed;
         self.queue_moved |= other.queue_moved;
         self.held_back |= other.held_back;
         self.asked_to_stop.extend(other.asked_to_stop);

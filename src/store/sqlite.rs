@@ -31,6 +31,7 @@ mod log;
 mod migrations;
 mod open;
 mod outbox;
+mod overview;
 mod page;
 mod pauses;
 mod prune;
@@ -40,7 +41,9 @@ mod resolve;
 mod restraints;
 mod rows;
 mod search_jobs;
+mod sessions;
 mod stats;
+mod trend;
 mod upkeep;
 mod writer;
 

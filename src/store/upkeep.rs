@@ -25,11 +25,13 @@ pub enum Record {
     Messages,
     /// Times at which a heartbeat stayed away and came back.
     Heartbeats,
+    /// Of the console, once they have expired, however long other things are kept.
+    Sessions,
 }
 
 impl Record {
     /// In the order in which they are removed: what refers to others goes before them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Logs,
         Self::Decisions,
         Self::Notifications,
@@ -37,6 +39,7 @@ impl Record {
         Self::Episodes,
         Self::Messages,
         Self::Heartbeats,
+        Self::Sessions,
     ];
 
     /// As in the metrics.
@@ -49,6 +52,7 @@ impl Record {
             Self::Episodes => "episodes",
             Self::Messages => "messages",
             Self::Heartbeats => "heartbeats",
+            Self::Sessions => "sessions",
         }
     }
 }

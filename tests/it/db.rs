@@ -77,13 +77,13 @@ async fn a_gateway_is_backed_up_checked_and_counted_while_it_runs_and_pruned_aft
 
     a_year_ago(&folder);
     let counted = done(&folder, &["prune", "--dry-run"]);
-    let all = "1 logs, 1 decisions, 1 notifications, 1 jobs, 1 episodes, 0 messages, 0 heartbeats";
+    let all = "1 logs, 1 decisions, 1 notifications, 1 jobs, 1 episodes, 0 messages, 0 heartbeats, 0 sessions";
     assert!(counted.contains(all), "{counted}");
     let pruned = done(&folder, &["prune"]);
     assert!(pruned.starts_with(&format!("removed: {all}; ")), "{pruned}");
     assert!(done(&folder, &["check"]).contains("is fine"));
 
-    // The copy is put in its place, as docs/operations.md says.
+    // The copy is put in its place, as docs/how-to/back-up.md says.
     for journal in ["-wal", "-shm"] {
         let _ = std::fs::remove_file(folder.path(&format!("var/healgate.db{journal}")));
     }
@@ -114,6 +114,13 @@ async fn a_log_that_was_pruned_is_told_to_those_who_ask_for_it() {
     assert!(problem["detail"].as_str().unwrap().contains("was pruned"), "{problem}");
     let events = gateway.text(&format!("{path}/stream")).await;
     assert!(events.starts_with("event: end\n"), "{events}");
+    let page = gateway.text(&format!("/jobs/{job}/log")).await;
+    assert!(page.contains("This log was removed"), "{page}");
+    for part in ["outline", "search?q=a"] {
+        let path = format!("/jobs/{job}/log/{part}");
+        let response = gateway.request(reqwest::Method::GET, &path).send().await.unwrap();
+        assert_eq!(response.status(), 404, "{path}");
+    }
     let metrics = gateway.text("/metrics").await;
     let bytes = |name: &str| {
         let line = metrics.lines().find(|line| line.starts_with(&format!("{name} ")));

@@ -15,6 +15,7 @@ mod claims;
 mod clocks;
 mod couriers;
 mod file;
+mod glance;
 mod healing;
 mod heartbeats;
 mod history;

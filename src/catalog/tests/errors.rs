@@ -77,7 +77,7 @@ fn a_missing_file_is_named() {
     let error = Catalog::load(Path::new("no/such.yml"), &defaults)
         .unwrap_err()
         .to_string();
-    insta::assert_snapshot!(error, @"no/such.yml:1:1: the file cannot be read: No such file or directory (os error 2)");
+    insta::assert_snapshot!(error, @"no/such.yml:1:1: there is no such file; `healgate init` writes one to start from");
 }
 
 #[test]

@@ -38,6 +38,9 @@ impl Observer for Announce {
         if committed.held_back {
             self.live.held_changed();
         }
+        if committed.noticed {
+            self.live.others_moved();
+        }
         if committed.queue_moved {
             self.live.queue_changed();
         }

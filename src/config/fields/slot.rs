@@ -222,9 +222,10 @@ impl<'a> Slot<'a> {
             if let Some((_, place)) = keys.elsewhere.iter().find(|(key, _)| *key == name) {
                 let message = format!("`{path}` belongs in {place}");
                 self.findings.error(&entry.at, message);
-            } else if !keys.known.contains(&name) {
-                let hint = did_you_mean(name, keys.known);
-                let allowed = keys.known.join(", ");
+            } else if !keys.names().contains(&name) {
+                let known = keys.names();
+                let hint = did_you_mean(name, &known);
+                let allowed = known.join(", ");
                 let message = format!("unknown key `{path}`{hint}; allowed here: {allowed}");
                 self.findings.error(&entry.at, message);
             }

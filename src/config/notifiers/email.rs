@@ -6,19 +6,27 @@ use std::path::{Path, PathBuf};
 use lettre::message::Mailbox;
 
 use super::{Secret, existing_file};
-use crate::config::fields::{Fields, Keys, Slot};
+use crate::config::fields::{Fields, Key, Keys, Slot};
 use crate::config::yaml::Kind;
 
-const KEYS: Keys = Keys::of(&[
-    "host",
-    "port",
-    "tls",
-    "from",
-    "to",
-    "username",
-    "password",
-    "password_file",
-    "ca_file",
+pub(super) const KEYS: Keys = Keys::of(&[
+    Key::of("host", Key::REQUIRED, "the mail server"),
+    Key::of("port", "by `tls`", "587 for `starttls`, 465 for `tls`, 25 for `none`"),
+    Key::of(
+        "tls",
+        "`starttls`",
+        "`starttls`, `tls`, or `none` for a server on this machine",
+    ),
+    Key::of(
+        "from",
+        Key::REQUIRED,
+        "an address such as `healgate <healgate@example.org>`",
+    ),
+    Key::of("to", Key::REQUIRED, "an address or a list of them"),
+    Key::of("username", "none", "a login"),
+    Key::of("password", "none", "its password; better in a file"),
+    Key::of("password_file", "none", "a file that holds it"),
+    Key::of("ca_file", "none", "certificates in PEM to trust beside the system's"),
 ]);
 
 const ENCRYPTIONS: [(&str, Encryption); 3] = [

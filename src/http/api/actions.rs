@@ -38,19 +38,22 @@ pub(crate) async fn cancel(
     body: SmallBody,
 ) -> Result<HttpResponse, Problem> {
     let by = by(&app, caller.0, &query, &body)?;
+    stop(&app, id.0, by).await?;
+    changed(&app, id.0).await
+}
+
+/// Cancels a job, by asking its run to end if it runs.
+pub(crate) async fn stop(app: &App, id: JobId, by: By) -> Result<(), Problem> {
     let name = by.name.clone();
-    match app.store.cancel(id.0, by).await {
+    match app.store.cancel(id, by).await {
         // What fills the disk may be this very run.
-        Err(StoreError::Unavailable(error)) if app.live.ask_stop_unstored(id.0, &name) => {
-            tracing::warn!(job.id = %id.0, by = name, error, "stopping a run without a record of who asked");
+        Err(StoreError::Unavailable(error)) if app.live.ask_stop_unstored(id, &name) => {
+            tracing::warn!(job.id = %id, by = name, error, "stopping a run without a record of who asked");
             Err(Problem::unavailable(
                 "the database takes no writes now; the run is being stopped all the same",
             ))
         }
-        canceled => {
-            canceled?;
-            changed(&app, id.0).await
-        }
+        canceled => Ok(canceled.map(drop)?),
     }
 }
 

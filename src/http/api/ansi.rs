@@ -2,7 +2,7 @@
 
 /// Remembers where in an escape the last piece ended. Line ends and tabs stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Stripper {
+pub(crate) enum Stripper {
     #[default]
     Text,
     /// After ESC.
@@ -22,7 +22,7 @@ const BEL: u8 = 0x07;
 
 impl Stripper {
     /// What is left of the next piece.
-    pub(super) fn strip(&mut self, piece: &[u8]) -> Vec<u8> {
+    pub(crate) fn strip(&mut self, piece: &[u8]) -> Vec<u8> {
         let mut plain = Vec::with_capacity(piece.len());
         for byte in piece {
             *self = self.after(*byte, &mut plain);

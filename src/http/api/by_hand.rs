@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 use crate::catalog::Scope;
 use crate::domain::alert::Alert;
 use crate::domain::checks::Checks;
-use crate::domain::job::NewJob;
+use crate::domain::job::{Job, NewJob};
 use crate::domain::notify::Notify;
 use crate::domain::parameters::{Plan, Refusal};
 use crate::domain::pause::Pause;
@@ -77,11 +77,22 @@ fn verified_by<'a>(
     }
 }
 
-/// Makes the job, stores it and answers with it. `make` may read files.
+/// Makes the job, stores it and answers with it.
 pub(super) async fn create(
     app: &web::Data<App>,
     make: impl FnOnce(&App) -> Result<NewJob, Problem> + Send + 'static,
 ) -> Result<HttpResponse, Problem> {
+    let job = store(app, make).await?;
+    Ok(HttpResponse::Created()
+        .insert_header((LOCATION, format!("/api/v1/jobs/{}", job.id)))
+        .json(JobView::from(job)))
+}
+
+/// Makes the job and stores it. `make` may read files.
+pub(crate) async fn store(
+    app: &web::Data<App>,
+    make: impl FnOnce(&App) -> Result<NewJob, Problem> + Send + 'static,
+) -> Result<Job, Problem> {
     let shared = web::Data::clone(app);
     let made = web::block(move || make(&shared)).await;
     let new = made.map_err(|_| Problem::internal())??;
@@ -95,8 +106,5 @@ pub(super) async fn create(
         return Err(Problem::conflict(detail));
     }
     app.store.insert_job(new).await?;
-    let job = find_job(app, id).await?;
-    Ok(HttpResponse::Created()
-        .insert_header((LOCATION, format!("/api/v1/jobs/{id}")))
-        .json(JobView::from(job)))
+    find_job(app, id).await
 }

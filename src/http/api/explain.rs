@@ -26,52 +26,52 @@ use crate::remediations::Remediations;
 /// The alerts of the notification, in order.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Explanation {
-    items: Vec<AlertExplanation>,
+    pub(crate) items: Vec<AlertExplanation>,
 }
 
 /// What would be done about one alert.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct AlertExplanation {
+pub(crate) struct AlertExplanation {
     #[schema(value_type = String)]
-    fingerprint: Fingerprint,
-    alertname: String,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) alertname: String,
     /// Every route of the catalogue, in order.
-    routes: Vec<RouteExplanation>,
+    pub(crate) routes: Vec<RouteExplanation>,
 }
 
 /// What would be done about one alert for one route.
 #[derive(Debug, Default, Serialize, utoipa::ToSchema)]
-struct RouteExplanation {
-    route: String,
+pub(crate) struct RouteExplanation {
+    pub(crate) route: String,
     /// Whether its matchers hold.
-    matched: bool,
+    pub(crate) matched: bool,
     /// The first one that does not.
-    failed_matcher: Option<String>,
+    pub(crate) failed_matcher: Option<String>,
     /// `null` if the alert does not reach the route.
-    decision: Option<DecisionKind>,
-    reason: String,
+    pub(crate) decision: Option<DecisionKind>,
+    pub(crate) reason: String,
     /// `null` for a route that only watches a heartbeat.
-    playbook: Option<String>,
+    pub(crate) playbook: Option<String>,
     #[schema(value_type = Option<String>)]
-    target: Option<Target>,
+    pub(crate) target: Option<Target>,
     /// What would run, also where something holds it back.
-    argv: Option<Vec<String>>,
+    pub(crate) argv: Option<Vec<String>>,
     #[schema(value_type = Option<Object>)]
-    vars: Option<Map<String, Value>>,
+    pub(crate) vars: Option<Map<String, Value>>,
     #[schema(value_type = Option<String>, format = DateTime)]
-    cooldown_until: Option<Timestamp>,
-    caps: Vec<CapUse>,
-    paused: bool,
+    pub(crate) cooldown_until: Option<Timestamp>,
+    pub(crate) caps: Vec<CapUse>,
+    pub(crate) paused: bool,
     /// `open` or `half_open`, of its own breaker and that of all routes the one that lets less pass; `null` if both are
     /// closed.
-    breaker: Option<&'static str>,
+    pub(crate) breaker: Option<&'static str>,
 }
 
 /// A cap, and how much of it is used up.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct CapUse {
-    cap: String,
-    used: u32,
+pub(crate) struct CapUse {
+    pub(crate) cap: String,
+    pub(crate) used: u32,
 }
 
 /// Explain what a webhook would cause
@@ -91,8 +91,17 @@ pub(crate) async fn explain(
     body: WebhookBody,
 ) -> Result<web::Json<Explanation>, Problem> {
     query.only(&[])?;
+    explain_body(&app, body.0, caller.0.name).await.map(web::Json)
+}
+
+/// What the gateway would do about a notification at this moment.
+pub(crate) async fn explain_body(
+    app: &web::Data<App>,
+    body: Vec<u8>,
+    asked_by: String,
+) -> Result<Explanation, Problem> {
     let catalogue = app.catalogue.in_force();
-    let delivery = asked_about(web::Data::clone(&app), Arc::clone(&catalogue), body.0, caller.0.name).await?;
+    let delivery = asked_about(web::Data::clone(app), Arc::clone(&catalogue), body, asked_by).await?;
     let mut ledger = app.store.ledger(&delivery).await?;
     let explained = web::block(move || {
         // As they are, and not as the decisions would make them.
@@ -100,7 +109,7 @@ pub(crate) async fn explain(
         let decisions = decide(&delivery, &mut ledger).decisions;
         explanation((&*catalogue, &restraints), &delivery, decisions)
     });
-    explained.await.map(web::Json).map_err(|_| Problem::internal())
+    explained.await.map_err(|_| Problem::internal())
 }
 
 async fn asked_about(

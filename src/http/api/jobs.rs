@@ -13,7 +13,7 @@ use crate::http::problem::{Problem, ProblemView};
 use crate::http::views::{JobView, List};
 use crate::store::read::JobFilter;
 
-const PARAMETERS: &[&str] = &[
+pub(crate) const PARAMETERS: &[&str] = &[
     "status",
     "reason",
     "playbook",
@@ -81,7 +81,8 @@ pub(crate) async fn show(
     Ok(web::Json(find_job(&app, id.0).await?.into()))
 }
 
-fn filter(query: &Query) -> Result<JobFilter, Problem> {
+/// What the parameters of a list of jobs ask for.
+pub(crate) fn filter(query: &Query) -> Result<JobFilter, Problem> {
     let texts = |name| query.all(name).map(str::to_owned).collect();
     Ok(JobFilter {
         status: query.each("status", |text| {

@@ -9,6 +9,7 @@ use crate::config::fields::did_you_mean;
 use crate::domain::aftercare::Aftercare;
 use crate::domain::alert::{Alert, AlertStatus, Labels, fingerprint};
 use crate::domain::by_hand::{ByHand, Once};
+use crate::domain::ids::JobId;
 use crate::domain::job::{JobStatus, NewJob, Trigger};
 use crate::domain::limit::Limit;
 use crate::domain::parameters::{Overrides, Refusal};
@@ -30,22 +31,22 @@ pub(crate) struct ManualRequest {
     /// The name of an entry of the catalogue.
     #[serde(default)]
     #[schema(required = true, min_length = 1)]
-    playbook: String,
+    pub(crate) playbook: String,
     /// Variables by name, any JSON. They replace the entry's own of the same name, whose templates are not rendered then;
     /// texts in them are never templates.
     #[serde(default)]
     #[schema(value_type = Object)]
-    vars: Map<String, Value>,
+    pub(crate) vars: Map<String, Value>,
     /// Hosts and groups, separated by commas, instead of the entry's own limit.
     #[serde(default)]
-    limit: Option<String>,
+    pub(crate) limit: Option<String>,
     /// Only say what would change.
     #[serde(default)]
-    check: bool,
+    pub(crate) check: bool,
     /// What the entry's templates see as `alert`.
     #[serde(default)]
     #[schema(value_type = Option<GivenAlert>)]
-    alert: Option<ObjectOnly<GivenAlert>>,
+    pub(crate) alert: Option<ObjectOnly<GivenAlert>>,
 }
 
 /// An alert that a person writes down. It fires since now, and has the fingerprint that Alertmanager gives to these
@@ -54,9 +55,9 @@ pub(crate) struct ManualRequest {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct GivenAlert {
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
-    labels: Labels,
+    pub(crate) labels: Labels,
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
-    annotations: Labels,
+    pub(crate) annotations: Labels,
 }
 
 /// Run a playbook by hand
@@ -78,10 +79,12 @@ pub(crate) async fn create(
 ) -> Result<HttpResponse, Problem> {
     query.only(&[])?;
     let request: ManualRequest = json(&body.0)?;
-    by_hand::create(&app, move |app| make(app, caller.0, request)).await
+    let id = app.ids.job(app.clock.now());
+    by_hand::create(&app, move |app| make(app, (id, caller.0), request)).await
 }
 
-fn make(app: &App, caller: Caller, request: ManualRequest) -> Result<NewJob, Problem> {
+/// The job that a person asks for, with that id.
+pub(crate) fn make(app: &App, (id, caller): (JobId, Caller), request: ManualRequest) -> Result<NewJob, Problem> {
     let catalogue = app.catalogue.in_force();
     check_playbook(&*catalogue, &request.playbook)?;
     let limit = request.limit.as_deref().map(Limit::parse).transpose();
@@ -90,7 +93,6 @@ fn make(app: &App, caller: Caller, request: ManualRequest) -> Result<NewJob, Pro
         limit: limit.map_err(|error| Problem::invalid("limit", error.to_string()))?,
     };
     let now = app.clock.now();
-    let id = app.ids.job(now);
     let alert = request.alert.map(|given| firing_since(now, given.0));
     let scope = Scope {
         alert: alert.as_ref(),

@@ -8,7 +8,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::http::api::{
     actions, alerts, breakers, events, explain, health, held, jobs, log, log_stream, manual, metrics, notifications,
-    pause, playbooks, reload, rerun, routes, stats, tasks,
+    pause, playbooks, reload, rerun, routes, stats, stream, tasks,
 };
 use crate::http::auth::ViewerAccess;
 use crate::http::problem::PROBLEM_JSON;
@@ -54,6 +54,7 @@ use crate::http::webhooks;
         routes::list,
         routes::rules,
         stats::show,
+        stream::follow,
         reload::reload,
         health::alive,
         health::ready,
@@ -141,7 +142,7 @@ mod tests {
         let all = ids.len();
         ids.sort();
         ids.dedup();
-        assert_eq!((ids.len(), all), (36, 36));
+        assert_eq!((ids.len(), all), (37, 37));
     }
 
     #[test]

@@ -51,20 +51,25 @@ pub(super) struct Wanted {
 impl Wanted {
     /// A route must be there: a slip of the pen would stop nothing.
     pub(super) fn scope(&self, catalogue: &dyn Remediations) -> Result<Scope, Problem> {
-        if self.scope.is_empty() {
-            let message = "is missing: write all, route:NAME or target:NAME";
-            return Err(Problem::invalid("scope", message));
+        existing_scope(&self.scope, catalogue)
+    }
+}
+
+/// The scope that the text names. A route must be there.
+pub(crate) fn existing_scope(text: &str, catalogue: &dyn Remediations) -> Result<Scope, Problem> {
+    if text.is_empty() {
+        let message = "is missing: write all, route:NAME or target:NAME";
+        return Err(Problem::invalid("scope", message));
+    }
+    let scope = scope(text)?;
+    let names: Vec<&str> = catalogue.routes().iter().map(|route| route.name.as_str()).collect();
+    match &scope {
+        Scope::Route(name) if !names.contains(&name.as_str()) => {
+            let hint = did_you_mean(name, &names);
+            let message = format!("the catalogue has no route {name:?}{hint}");
+            Err(Problem::invalid("scope", message))
         }
-        let scope = scope(&self.scope)?;
-        let names: Vec<&str> = catalogue.routes().iter().map(|route| route.name.as_str()).collect();
-        match &scope {
-            Scope::Route(name) if !names.contains(&name.as_str()) => {
-                let hint = did_you_mean(name, &names);
-                let message = format!("the catalogue has no route {name:?}{hint}");
-                Err(Problem::invalid("scope", message))
-            }
-            Scope::All | Scope::Route(_) | Scope::Target(_) => Ok(scope),
-        }
+        Scope::All | Scope::Route(_) | Scope::Target(_) => Ok(scope),
     }
 }
 

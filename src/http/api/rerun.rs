@@ -29,12 +29,12 @@ const MOST_VERBOSE: u8 = 2;
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RerunRequest {
-    hosts: Hosts,
+    pub(crate) hosts: Hosts,
     /// Only say what would change.
-    check: bool,
+    pub(crate) check: bool,
     /// How many `-v`; the playbook's own where it is absent.
     #[schema(minimum = 0, maximum = 2)]
-    verbosity: Option<u8>,
+    pub(crate) verbosity: Option<u8>,
 }
 
 /// On which hosts.
@@ -73,10 +73,17 @@ pub(crate) async fn rerun(
         return Err(Problem::invalid("verbosity", "must be 0, 1 or 2"));
     }
     let old = find_job(&app, id.0).await?;
-    by_hand::create(&app, move |app| repeat(app, old, caller.0, &request)).await
+    let id = app.ids.job(app.clock.now());
+    by_hand::create(&app, move |app| repeat(app, old, (id, caller.0), &request)).await
 }
 
-fn repeat(app: &App, old: Job, caller: Caller, request: &RerunRequest) -> Result<NewJob, Problem> {
+/// The job that runs the old one again, with that id.
+pub(crate) fn repeat(
+    app: &App,
+    old: Job,
+    (id, caller): (JobId, Caller),
+    request: &RerunRequest,
+) -> Result<NewJob, Problem> {
     if !old.status.is_finished() {
         let detail = format!(
             "the job is {}; only a finished job can be run again",
@@ -86,7 +93,6 @@ fn repeat(app: &App, old: Job, caller: Caller, request: &RerunRequest) -> Result
     }
     let catalogue = app.catalogue.in_force();
     let now = app.clock.now();
-    let id = app.ids.job(now);
     let mut plan = render(&*catalogue, &old, id)?;
     let changes = changes_since(&*catalogue, &old, &plan)?;
     let once = Once {
@@ -172,6 +178,13 @@ fn changes_since(catalogue: &dyn Remediations, old: &Job, new: &Plan) -> Result<
     let same_job = changes(&then, &render(catalogue, old, old.id)?);
     let is_real = |change: &Change| same_job.iter().any(|real| real.parameter == change.parameter);
     Ok(changes(&then, new).into_iter().filter(is_real).collect())
+}
+
+/// What a re-run of the job would do otherwise than it did.
+pub(crate) fn changes_until_now(app: &App, job: &Job) -> Result<Vec<Change>, Problem> {
+    let catalogue = app.catalogue.in_force();
+    let plan = render(&*catalogue, job, job.id)?;
+    changes_since(&*catalogue, job, &plan)
 }
 
 fn limit_to_failed(old: &Job) -> Result<Limit, Problem> {

@@ -14,7 +14,7 @@ use crate::http::input::Query;
 use crate::http::problem::{Problem, ProblemView};
 use crate::store::read::{RepeatOffender, Statistics, Tally};
 
-const DEFAULT_WINDOW: Span = Span::from_secs(7 * 86_400);
+pub(crate) const DEFAULT_WINDOW: Span = Span::from_secs(7 * 86_400);
 const LONGEST_WINDOW: Span = Span::from_secs(366 * 86_400);
 
 /// What became of the jobs created in the window. Check mode is not counted. At most 100 entries of each list, those with
@@ -91,7 +91,8 @@ pub(crate) async fn show(
     Ok(web::Json(view(text, statistics)))
 }
 
-fn window(text: &str) -> Result<Span, String> {
+/// How far back statistics look.
+pub(crate) fn window(text: &str) -> Result<Span, String> {
     let window = text.parse::<Span>().map_err(|error| error.to_string())?;
     if window == Span::default() || window > LONGEST_WINDOW {
         return Err(format!("must be longer than 0s and at most {LONGEST_WINDOW}"));
@@ -143,7 +144,7 @@ impl From<RepeatOffender> for RepeatOffenderView {
 }
 
 /// 0 to 1; nothing of nothing.
-fn rate(part: u64, whole: u64) -> Option<f64> {
+pub(crate) fn rate(part: u64, whole: u64) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "counts of jobs are small")]
     (whole > 0).then(|| part as f64 / whole as f64)
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -20,8 +21,8 @@ use crate::store::read::{
     Statistics, StatusCount,
 };
 use crate::store::{
-    ActiveRun, Answer, Brakes, By, Canceled, Claim, Comeback, Ended, HeartbeatMiss, HeldBack, Received, Store,
-    StoreError, Withdrawal,
+    ActiveRun, Answer, Brakes, By, Canceled, Claim, Comeback, Ended, Firing, HeartbeatMiss, HeldBack, HeldCount,
+    Overview, Received, Session, SessionKey, Sessions, Store, StoreError, Stretch, Withdrawal,
 };
 
 #[derive(Default)]
@@ -47,6 +48,12 @@ pub(crate) struct State {
     pub(crate) counted_since: Vec<Timestamp>,
     pub(crate) pulses: Vec<Pulse>,
     pub(crate) backlog: Backlog,
+    pub(crate) firing: Firing,
+    pub(crate) trend: Vec<Stretch>,
+    pub(crate) events: Vec<JobEvent>,
+    pub(crate) tasks: Vec<TaskResult>,
+    pub(crate) held: Vec<HeldBack>,
+    pub(crate) sessions: HashMap<SessionKey, Session>,
 }
 
 impl FakeStore {
@@ -137,7 +144,10 @@ impl Brakes for FakeStore {
 
     async fn list_held(&self, _: PageRequest) -> Result<Page<HeldBack>, StoreError> {
         self.check()?;
-        Ok(empty())
+        Ok(Page {
+            items: self.state().held.clone(),
+            next: None,
+        })
     }
 
     async fn release_held(&self, _: Option<String>, _: Timestamp) -> Result<u64, StoreError> {
@@ -191,6 +201,56 @@ impl Brakes for FakeStore {
         self.check()?;
         self.state().changed_by.push(by);
         Ok(false)
+    }
+}
+
+#[async_trait]
+impl Overview for FakeStore {
+    async fn firing(&self, most: u32) -> Result<Firing, StoreError> {
+        self.check()?;
+        let mut firing = self.state().firing.clone();
+        firing.alerts.truncate(usize::try_from(most).unwrap());
+        Ok(firing)
+    }
+
+    async fn fires(&self, fingerprint: &Fingerprint) -> Result<Option<bool>, StoreError> {
+        self.check()?;
+        let firing = self.state().firing.clone();
+        Ok(Some(
+            firing.alerts.iter().any(|alert| alert.fingerprint == *fingerprint),
+        ))
+    }
+
+    async fn trend(&self, _: Timestamp, _: Duration, _: Timestamp) -> Result<Vec<Stretch>, StoreError> {
+        self.check().map(|()| self.state().trend.clone())
+    }
+
+    async fn held_lately(&self, _: Timestamp) -> Result<Vec<HeldCount>, StoreError> {
+        self.check().map(|()| Vec::new())
+    }
+
+    async fn alert_story(&self, fingerprint: &Fingerprint, _: u32) -> Result<Option<AlertStory>, StoreError> {
+        self.find_alert(fingerprint).await
+    }
+}
+
+#[async_trait]
+impl Sessions for FakeStore {
+    async fn open_session(&self, key: SessionKey, session: Session) -> Result<(), StoreError> {
+        self.check()?;
+        self.state().sessions.insert(key, session);
+        Ok(())
+    }
+
+    async fn find_session(&self, key: SessionKey, now: Timestamp) -> Result<Option<Session>, StoreError> {
+        self.check()?;
+        let session = self.state().sessions.get(&key).cloned();
+        Ok(session.filter(|session| session.expires_at > now))
+    }
+
+    async fn end_session(&self, key: SessionKey) -> Result<bool, StoreError> {
+        self.check()?;
+        Ok(self.state().sessions.remove(&key).is_some())
     }
 }
 
@@ -358,7 +418,10 @@ impl Store for FakeStore {
     }
 
     async fn job_events(&self, _: JobId, _: PageRequest) -> Result<Page<JobEvent>, StoreError> {
-        Ok(empty())
+        Ok(Page {
+            items: self.state().events.clone(),
+            next: None,
+        })
     }
 
     async fn find_attempt(&self, id: JobId, number: Option<u32>) -> Result<Option<Attempt>, StoreError> {
@@ -372,7 +435,10 @@ impl Store for FakeStore {
     }
 
     async fn tasks(&self, _: JobId, _: u32, _: PageRequest) -> Result<Page<TaskResult>, StoreError> {
-        Ok(empty())
+        Ok(Page {
+            items: self.state().tasks.clone(),
+            next: None,
+        })
     }
 
     async fn log_head(&self, id: JobId, attempt: u32) -> Result<LogHead, StoreError> {

@@ -37,7 +37,7 @@ async fn every_documented_call_is_served() {
 async fn an_unknown_path_is_404() {
     for uri in [
         "/nowhere",
-        "/",
+        "/jobs/",
         "/api/v1/",
         "/api/v1/jobs/",
         "/api/v2/jobs",

@@ -10,21 +10,21 @@ use crate::store::read::{AlertStory, Episode, StoredDecision, StoredEvent};
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = StoryEntry)]
-pub(super) struct StoryEntryView {
+pub(crate) struct StoryEntryView {
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
-    what: What,
+    pub(crate) at: Timestamp,
+    pub(crate) what: What,
     /// A sentence for people.
-    text: String,
+    pub(crate) text: String,
     #[schema(value_type = Option<String>, format = "uuid")]
-    job: Option<JobId>,
-    route: Option<String>,
+    pub(crate) job: Option<JobId>,
+    pub(crate) route: Option<String>,
 }
 
 /// What kind of thing; of one moment, they happened in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum What {
+pub(crate) enum What {
     /// A notification reported the alert.
     Received,
     /// What was done about it for a route.
@@ -38,7 +38,7 @@ enum What {
 }
 
 /// From the oldest to the newest of what is at hand.
-pub(super) fn story(story: &AlertStory) -> Vec<StoryEntryView> {
+pub(crate) fn story(story: &AlertStory) -> Vec<StoryEntryView> {
     let mut entries = received(story);
     entries.extend(story.decisions.iter().rev().map(decided));
     entries.extend(story.events.iter().rev().map(|stored| happened(stored, story)));

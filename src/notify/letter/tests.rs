@@ -71,10 +71,10 @@ fn a_failure_says_what_where_since_when_why_and_what_to_do() {
     State: failed (hosts_failed), 1 attempt
     Failed hosts: web1
 
-    What to do next: see in the log which task failed, and why. To run it again on the hosts that failed: POST https://healgate.example.org/api/v1/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun with {"hosts": "failed"}.
+    What to do next: see in the log which task failed, and why. To run it again on the hosts that failed: https://healgate.example.org/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun?hosts=failed.
 
-    Job: https://healgate.example.org/api/v1/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001
-    The alert's story: https://healgate.example.org/api/v1/alerts/8e3f9b0c7d1a2b4c
+    Job: https://healgate.example.org/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001
+    The alert's story: https://healgate.example.org/alerts/8e3f9b0c7d1a2b4c
     Alert: http://prometheus:9090/graph
 
     The last lines of the log:
@@ -98,8 +98,8 @@ fn slack_is_told_the_same() {
     • *Route:* nginx-down
     • *State:* failed (not_healed), 1 attempt
     • *Failed hosts:* web1
-    *What to do next:* the playbook ran well and did not help, so the cause may be another one. Look at the alert; what was done is in the log. To run it again: POST https://healgate.example.org/api/v1/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun.
-    <https://healgate.example.org/api/v1/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001|Job> · <https://healgate.example.org/api/v1/alerts/8e3f9b0c7d1a2b4c|Story> · <http://prometheus:9090/graph|Alert>
+    *What to do next:* the playbook ran well and did not help, so the cause may be another one. Look at the alert; what was done is in the log. To run it again: https://healgate.example.org/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun.
+    <https://healgate.example.org/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001|Job> · <https://healgate.example.org/alerts/8e3f9b0c7d1a2b4c|Story> · <http://prometheus:9090/graph|Alert>
     ```
     PLAY RECAP
     ok
@@ -136,16 +136,16 @@ fn every_event_has_its_title_its_sentence_and_its_advice() {
       (no advice)
     not healed: NginxDown on container/nginx
       restart on container/nginx ran well, but NginxDown did not resolve in time.
-      the playbook ran well and did not help, so the cause may be another one. Look at the alert; what was done is in the log. To run it again: POST https://healgate.example.org/api/v1/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun.
+      the playbook ran well and did not help, so the cause may be another one. Look at the alert; what was done is in the log. To run it again: https://healgate.example.org/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun.
     everything was tried: NginxDown on container/nginx
       restart on container/nginx was the last playbook to try for NginxDown, and it has not healed either.
       all playbooks of the route were tried, and none will be tried again. A person has to look.
     lost: restart on container/nginx
       The run of restart on container/nginx has vanished.
-      the machine or the run's host process died, and how far the playbook came is unknown. Look at the target first; then, to run it again: POST https://healgate.example.org/api/v1/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun.
+      the machine or the run's host process died, and how far the playbook came is unknown. Look at the target first; then, to run it again: https://healgate.example.org/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun.
     waits for approval: restart on container/nginx
       restart on container/nginx waits for a person's approval.
-      look at what would run, then POST https://healgate.example.org/api/v1/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/approve or https://healgate.example.org/api/v1/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/reject. It expires if nobody does.
+      look at what would run, then https://healgate.example.org/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/approve or https://healgate.example.org/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/reject. It expires if nobody does.
     waits for approval: restart on container/nginx
       restart on container/nginx waits for a person's approval.
       nothing: it does not wait any more.
@@ -168,13 +168,13 @@ fn each_way_of_failing_has_its_advice() {
         format!("{}: {advice}", reason.as_str())
     });
     insta::assert_snapshot!(all.join("\n"), @r#"
-    hosts_unreachable: see whether the hosts are up and let Ansible in. To run it again on the hosts that failed: POST https://healgate.example.org/api/v1/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun with {"hosts": "failed"}.
+    hosts_unreachable: see whether the hosts are up and let Ansible in. To run it again on the hosts that failed: https://healgate.example.org/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun?hosts=failed.
     no_hosts_matched: compare the limit with the inventory: no host of it matched, so nothing was done. A person has to look.
-    playbook_error: mend the playbook; Ansible says in the log what is wrong. To run it again: POST https://healgate.example.org/api/v1/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun.
-    start_failed: see to what kept the run from starting. To run it again: POST https://healgate.example.org/api/v1/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun.
-    timed_out: it took longer than its timeout of 2m and was stopped. See in the log what it was doing. To run it again: POST https://healgate.example.org/api/v1/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun.
+    playbook_error: mend the playbook; Ansible says in the log what is wrong. To run it again: https://healgate.example.org/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun.
+    start_failed: see to what kept the run from starting. To run it again: https://healgate.example.org/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun.
+    timed_out: it took longer than its timeout of 2m and was stopped. See in the log what it was doing. To run it again: https://healgate.example.org/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun.
     precondition_failed: it was not safe to run the playbook, and it did not run. A person has to look.
-    lost: see in the log what happened. To run it again: POST https://healgate.example.org/api/v1/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun.
+    lost: see in the log what happened. To run it again: https://healgate.example.org/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun.
     "#);
 }
 
@@ -225,9 +225,9 @@ fn a_job_without_an_alert_and_without_a_run_can_be_told_of_too() {
     Asked for by: alertmanager
     State: failed (start_failed)
 
-    What to do next: see to what kept the run from starting. To run it again: POST https://healgate.example.org/api/v1/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun.
+    What to do next: see to what kept the run from starting. To run it again: https://healgate.example.org/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001/rerun.
 
-    Job: https://healgate.example.org/api/v1/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001
+    Job: https://healgate.example.org/jobs/0190b6a2-7c1e-7d3a-9f00-000000000001
     ");
 }
 
@@ -247,7 +247,7 @@ fn an_announcement_has_its_own_words() {
     101 jobs in 5m.
     Look!
 
-    More: https://healgate.example.org/api/v1/held
+    More: https://healgate.example.org/
     ");
     assert!(letter.job.is_none());
 }

@@ -87,6 +87,7 @@ impl Write for Accept {
         let Some(now) = deliveries.iter().map(|delivery| delivery.received_at).max() else {
             return Ok(Vec::new());
         };
+        scope.noticed();
         // What is over by now must neither count nor be healed.
         settle_due(scope, now)?;
         for post in &posts {

@@ -112,10 +112,19 @@ fn summary(row: &Row) -> Result<AlertSummary, StoreError> {
 
 /// The whole story of one alert.
 pub(super) fn find(connection: &Connection, wanted: &Fingerprint) -> Result<Option<AlertStory>, StoreError> {
+    find_newest(connection, wanted, STORY)
+}
+
+/// The same, no more of each list than that.
+pub(super) fn find_newest(
+    connection: &Connection,
+    wanted: &Fingerprint,
+    most: u32,
+) -> Result<Option<AlertStory>, StoreError> {
     let row = connection.optional(FIND_ALERT, params![wanted.as_str()])?;
     let Some(row) = row else { return Ok(None) };
-    let episodes = connection.all(LIST_EPISODES, params![wanted.as_str(), STORY])?;
-    let decisions = connection.all(DECISIONS_OF_ALERT, params![wanted.as_str(), STORY])?;
+    let episodes = connection.all(LIST_EPISODES, params![wanted.as_str(), most])?;
+    let decisions = connection.all(DECISIONS_OF_ALERT, params![wanted.as_str(), most])?;
     let filter = JobFilter {
         fingerprint: vec![wanted.as_str().to_owned()],
         ..JobFilter::default()
@@ -124,11 +133,11 @@ pub(super) fn find(connection: &Connection, wanted: &Fingerprint) -> Result<Opti
         connection,
         &filter,
         &PageRequest {
-            limit: STORY,
+            limit: most,
             after: None,
         },
     )?;
-    let events = events(connection, &jobs.items)?;
+    let events = events(connection, &jobs.items, most)?;
     Ok(Some(AlertStory {
         summary: summary(&row)?,
         episodes: episodes.iter().map(episode).collect::<Result<_, _>>()?,
@@ -138,9 +147,9 @@ pub(super) fn find(connection: &Connection, wanted: &Fingerprint) -> Result<Opti
     }))
 }
 
-fn events(connection: &Connection, jobs: &[Job]) -> Result<Vec<StoredEvent>, StoreError> {
+fn events(connection: &Connection, jobs: &[Job], most: u32) -> Result<Vec<StoredEvent>, StoreError> {
     let wanted: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
-    let rows = connection.all(EVENTS_OF_JOBS, params![ids(&wanted)?, STORY])?;
+    let rows = connection.all(EVENTS_OF_JOBS, params![ids(&wanted)?, most])?;
     rows.iter()
         .map(|row| {
             Ok(StoredEvent {

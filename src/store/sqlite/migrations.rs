@@ -16,6 +16,7 @@ const STEPS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0009_retention.sql"),
     include_str!("../../../migrations/sqlite/0010_lists.sql"),
     include_str!("../../../migrations/sqlite/0011_counted.sql"),
+    include_str!("../../../migrations/sqlite/0012_sessions.sql"),
 ];
 
 /// The version that this program writes.

@@ -40,6 +40,7 @@ impl Write for PauseScope {
                 self.by.at.as_micros()
             ],
         )?;
+        scope.noticed();
         tracing::warn!(scope = %self.scope, by = self.by.name, "paused");
         pause(&row)
     }
@@ -58,6 +59,7 @@ impl Write for ResumeScope {
         let done = scope.execute(RESUME, params![self.scope.to_string()])?;
         held::wake(scope, DecisionKind::Paused, self.by.at)?;
         scope.moved();
+        scope.noticed();
         let was_paused = done > 0;
         if was_paused {
             tracing::warn!(scope = %self.scope, by = self.by.name, "resumed");

@@ -96,6 +96,19 @@ const REMOVE_MISSES: &str = "
     -- remove_misses
     DELETE FROM heartbeat_misses WHERE id IN (SELECT CAST(value AS INTEGER) FROM json_each(?1))";
 
+/// In the order in which they expire: all last equally long.
+const OLD_SESSIONS: &str = "
+    -- old_sessions
+    SELECT id AS key, expires_at > ?4 AS is_young, 1 AS may_go
+    FROM   sessions
+    WHERE  id > CAST(?2 AS INTEGER)
+    ORDER  BY id
+    LIMIT  ?3";
+
+const REMOVE_SESSIONS: &str = "
+    -- remove_sessions
+    DELETE FROM sessions WHERE id IN (SELECT CAST(value AS INTEGER) FROM json_each(?1))";
+
 /// The oldest logs first. One that is gone is not found any more, so no portion needs to know where the last one ended.
 const OLD_LOGS: &str = "
     -- old_logs
@@ -142,6 +155,7 @@ impl Write for Prune {
             Record::Episodes => walk(scope, portion, OLD_EPISODES, &[REMOVE_ALERTS, REMOVE_EPISODES]),
             Record::Messages => walk(scope, portion, OLD_MESSAGES, &[REMOVE_MESSAGES]),
             Record::Heartbeats => walk(scope, portion, OLD_MISSES, &[REMOVE_MISSES]),
+            Record::Sessions => walk(scope, portion, OLD_SESSIONS, &[REMOVE_SESSIONS]),
         }?;
         Ok(Removed {
             took: began.elapsed(),

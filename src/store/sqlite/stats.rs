@@ -185,7 +185,7 @@ impl Counted {
 }
 
 /// The nearest rank: the smallest time that so many of all do not exceed.
-fn percentiles(mut took: Vec<u64>) -> Option<Percentiles> {
+pub(super) fn percentiles(mut took: Vec<u64>) -> Option<Percentiles> {
     took.sort_unstable();
     let rank = |percent: usize| {
         let place = (took.len() * percent).div_ceil(100).checked_sub(1)?;

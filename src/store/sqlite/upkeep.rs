@@ -36,7 +36,8 @@ const COUNT_OLD: &str = "
            (SELECT COUNT(*) FROM episodes INDEXED BY episodes_by_opening
             WHERE  opened_at < ?1 AND closed_at < ?1) AS episodes,
            (SELECT COUNT(*) FROM outbox WHERE job IS NULL AND settled_at < ?1) AS messages,
-           (SELECT COUNT(*) FROM heartbeat_misses WHERE back_at < ?1) AS heartbeats";
+           (SELECT COUNT(*) FROM heartbeat_misses WHERE back_at < ?1) AS heartbeats,
+           (SELECT COUNT(*) FROM sessions WHERE expires_at <= ?3) AS sessions";
 
 /// Gives free pages at the end of the file back to the disk.
 pub(super) struct GiveBack(pub(super) u64);
@@ -186,7 +187,11 @@ impl Drop for Unfinished {
 /// # Errors
 ///
 /// The file cannot be read, or has another schema than this program's.
-pub fn count_old(path: &Path, jobs: Timestamp, logs: Timestamp) -> Result<Vec<(Record, u64)>, StoreError> {
+pub fn count_old(
+    path: &Path,
+    (jobs, logs): (Timestamp, Timestamp),
+    now: Timestamp,
+) -> Result<Vec<(Record, u64)>, StoreError> {
     let connection = read_only(path)?;
     let schema = migrations::version(&connection)?;
     if schema != migrations::NEWEST {
@@ -196,7 +201,7 @@ pub fn count_old(path: &Path, jobs: Timestamp, logs: Timestamp) -> Result<Vec<(R
             migrations::NEWEST
         )));
     }
-    let row = connection.one(COUNT_OLD, params![jobs.as_micros(), logs.as_micros()])?;
+    let row = connection.one(COUNT_OLD, params![jobs.as_micros(), logs.as_micros(), now.as_micros()])?;
     let counts = Record::ALL.map(|record| Ok((record, count(&row, record.as_str())?)));
     connection.close()?;
     counts.into_iter().collect()

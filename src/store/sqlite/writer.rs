@@ -74,6 +74,11 @@ impl Scope<'_> {
         self.grew(job);
     }
 
+    /// Notes that something changed that people look at, beside jobs.
+    pub(super) fn noticed(&mut self) {
+        self.committed.noticed = true;
+    }
+
     /// Notes that something is held back, or is to be decided again.
     pub(super) fn held_back(&mut self) {
         self.committed.held_back = true;

@@ -4,7 +4,6 @@ mod asked;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use regex::Regex;
 use serde_json::Value;
@@ -12,63 +11,10 @@ use serde_json::Value;
 use self::asked::mistakes;
 use crate::config::diagnostic::Findings;
 use crate::config::yaml::{self, Kind, Node};
-use crate::domain::alert::Sender;
-use crate::domain::decision::DecisionKind;
-use crate::domain::heartbeat::Pulse;
-use crate::domain::job::{JobStatus, Reason};
-use crate::domain::notify::NotifyEvent;
-use crate::domain::timestamp::Timestamp;
-use crate::store::read::{Backlog, PendingMessages};
-use crate::telemetry::Metrics;
+use crate::telemetry::sample::everything;
 
 /// The samples that a gateway shows: their names, with their labels and the values of these.
 type Shown = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
-
-/// What /metrics says once everything that is counted has happened.
-fn everything() -> String {
-    let metrics = Metrics::new();
-    let moment = Duration::from_secs(1);
-    for kind in DecisionKind::ALL {
-        metrics.decision(Some("r"), kind);
-    }
-    for (status, reason) in JobStatus::ALL
-        .iter()
-        .flat_map(|status| Reason::ALL.iter().map(move |reason| (*status, *reason)))
-    {
-        metrics.job_finished("p", Some("r"), status, reason);
-    }
-    for event in NotifyEvent::ALL {
-        for result in ["sent", "retried", "failed", "dropped"] {
-            metrics.message("ops", event.as_str(), result);
-        }
-    }
-    metrics.notification(Sender::Alertmanager);
-    metrics.run_duration("p", moment);
-    metrics.queue_wait(moment);
-    metrics.time_to_heal(Some("r"), moment);
-    metrics.worker_slots(1, 3);
-    metrics.webhook_duration(moment);
-    metrics.store_commit(moment);
-    let now = Timestamp::from_micros(0);
-    let pulse = Pulse {
-        route: "r".to_owned(),
-        watched_since: now,
-        last_received_at: None,
-        missed_since: None,
-    };
-    metrics.heartbeats(&[pulse], now);
-    let messages = vec![PendingMessages {
-        notifier: "ops".to_owned(),
-        count: 1,
-        oldest: now,
-    }];
-    let backlog = Backlog {
-        messages,
-        ..Backlog::default()
-    };
-    metrics.backlog(&backlog, now);
-    metrics.encode(&[])
-}
 
 fn shown() -> Shown {
     let label = Regex::new(r#"(\w+)="([^"]*)""#).unwrap();

@@ -112,20 +112,20 @@ async fn every_announcement_says_first_what_it_is_about_and_leads_there() {
         .collect();
     insta::assert_snapshot!(said.join("\n"), @"
     breaker_opened: The circuit breaker of route:breaking has opened: 1 jobs failed within 10m
-      http://gate/api/v1/breakers
+      http://gate/
     storm: A storm of alerts: more new jobs than the limit allows
-      http://gate/api/v1/held
+      http://gate/
     exhausted: NginxDown flaps, and is left to people: d
-      http://gate/api/v1/held
+      http://gate/
     heartbeat_missed: The heartbeat of the route watchdog stays away
-      http://gate/api/v1/routes
+      http://gate/routes
     ");
     insta::assert_snapshot!(text(&got[2]), @"
     NginxDown flaps, and is left to people: d
 
     the alert flaps: within 1h this route healed it 1 time, and it came back. The route flapping has no other playbook to try and runs nothing for it before 2026-09-21T15:14:20Z. Find out why it does not last; POST /api/v1/jobs runs a playbook by hand.
 
-    More: http://gate/api/v1/held
+    More: http://gate/
     ");
     assert!(got.iter().all(|body| body["job"].is_null()));
 }

@@ -79,15 +79,20 @@ pub(crate) struct Folder {
 impl Folder {
     /// With the default settings on a free port, the stand-in, and the playbook that ends well.
     pub(crate) fn new() -> Self {
-        let folder = Self {
-            dir: tempfile::Builder::new().prefix("healgate-it-").tempdir().unwrap(),
-        };
+        let folder = Self::empty();
         folder.program("ansible-playbook", STAND_IN);
         folder.write("hosts.yml", INVENTORY);
         folder.write("fix.yml", FIX);
         folder.write("remediations.yml", REMEDIATIONS);
         folder.settings("");
         folder
+    }
+
+    /// With nothing in it.
+    pub(crate) fn empty() -> Self {
+        Self {
+            dir: tempfile::Builder::new().prefix("healgate-it-").tempdir().unwrap(),
+        }
     }
 
     /// Writes healgate.yml: what is always needed, and `more` sections of YAML.

@@ -36,6 +36,11 @@ impl Alertmanager {
         Self::start_with(folder, &config).await
     }
 
+    /// One with that configuration.
+    pub(crate) async fn configured(folder: &Folder, config: &str) -> Self {
+        Self::start_with(folder, config).await
+    }
+
     async fn start_with(folder: &Folder, config: &str) -> Self {
         folder.write("alertmanager.yml", config);
         let address = free_address();

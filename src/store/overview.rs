@@ -1,0 +1,80 @@
+//! What people see at a glance: which alerts fire, and how one of them stands. Small answers, however much there is.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::domain::alert::Labels;
+use crate::domain::decision::DecisionKind;
+use crate::domain::ids::Fingerprint;
+use crate::domain::timestamp::Timestamp;
+use crate::store::StoreError;
+use crate::store::read::{AlertStory, Percentiles};
+
+/// An alert that fires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FiringAlert {
+    pub fingerprint: Fingerprint,
+    pub alertname: String,
+    pub labels: Labels,
+    pub annotations: Labels,
+    pub starts_at: Timestamp,
+    pub last_received_at: Timestamp,
+}
+
+/// Alerts that fire.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Firing {
+    /// The last begun first.
+    pub alerts: Vec<FiringAlert>,
+    /// How many fire; no more than [`Firing::COUNTED`] are counted.
+    pub count: u64,
+}
+
+impl Firing {
+    /// Whoever has more than that many alerts firing needs no exact number.
+    pub const COUNTED: u64 = 1_000;
+}
+
+/// What jobs came to within a stretch of time. Check mode is not counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    pub begins: Timestamp,
+    /// That were made in it.
+    pub jobs: u64,
+    pub succeeded: u64,
+    pub failed: u64,
+    pub healed: u64,
+    /// That healed, or were to be verified and failed.
+    pub judged: u64,
+    pub time_to_heal: Option<Percentiles>,
+}
+
+/// How many of the newest decisions are looked at to count what was held back.
+pub const LATELY: u32 = 5_000;
+
+/// How often something was held back for which reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldCount {
+    pub kind: DecisionKind,
+    pub count: u64,
+}
+
+/// What people see at a glance.
+#[async_trait]
+pub trait Overview: Send + Sync {
+    /// The alerts that fire, at most so many of them.
+    async fn firing(&self, most: u32) -> Result<Firing, StoreError>;
+
+    /// Whether an alert fires; `None` for one that is not known.
+    async fn fires(&self, fingerprint: &Fingerprint) -> Result<Option<bool>, StoreError>;
+
+    /// What jobs came to in each stretch of that length, from the hour of a moment on until now; hours are not divided.
+    async fn trend(&self, since: Timestamp, stretch: Duration, now: Timestamp) -> Result<Vec<Stretch>, StoreError>;
+
+    /// How often each kind of decision held something back since then, among the newest [`LATELY`] decisions.
+    async fn held_lately(&self, since: Timestamp) -> Result<Vec<HeldCount>, StoreError>;
+
+    /// What is known of an alert, with at most so many entries of each list.
+    async fn alert_story(&self, fingerprint: &Fingerprint, most: u32) -> Result<Option<AlertStory>, StoreError>;
+}

@@ -1,0 +1,121 @@
+//! Reads what people see at a glance.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::params;
+
+use crate::domain::decision::DecisionKind;
+use crate::domain::ids::Fingerprint;
+use crate::domain::timestamp::Timestamp;
+use crate::store::StoreError;
+use crate::store::overview::{Firing, FiringAlert, HeldCount, LATELY, Overview, Stretch};
+use crate::store::read::AlertStory;
+use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::alerts;
+use crate::store::sqlite::connection::{Connection, Row};
+use crate::store::sqlite::rows::{count, fingerprint, json, time, word};
+use crate::store::sqlite::trend;
+
+const LIST_FIRING: &str = "
+    -- list_firing
+    SELECT fingerprint, alertname, labels, annotations, starts_at, last_received_at
+    FROM   episodes INDEXED BY episodes_firing
+    WHERE  closed_at IS NULL AND opened_at < ?1
+    ORDER  BY opened_at DESC
+    LIMIT  ?2";
+
+const COUNT_FIRING: &str = "
+    -- count_firing
+    SELECT COUNT(*)
+    FROM   (SELECT 1 FROM episodes INDEXED BY episodes_firing WHERE closed_at IS NULL AND opened_at < ?1 LIMIT ?2)";
+
+const FIRES: &str = "
+    -- fires
+    SELECT episodes.closed_at IS NULL AS firing
+    FROM   alerts
+    JOIN   episodes ON episodes.id = alerts.last_episode
+    WHERE  alerts.fingerprint = ?1";
+
+/// In the order of their rows, which is that of time.
+const DECIDED_LATELY: &str = "
+    -- decided_lately
+    SELECT decision, COUNT(*) AS count
+    FROM   (SELECT decision, at FROM decisions ORDER BY id DESC LIMIT ?2) AS decided
+    WHERE  at >= ?1
+    GROUP  BY decision";
+
+#[async_trait]
+impl Overview for SqliteStore {
+    async fn firing(&self, most: u32) -> Result<Firing, StoreError> {
+        self.readers.read(move |connection| firing(connection, most)).await
+    }
+
+    async fn fires(&self, fingerprint: &Fingerprint) -> Result<Option<bool>, StoreError> {
+        let wanted = fingerprint.clone();
+        self.readers
+            .read(move |connection| connection.optional_value(FIRES, params![wanted.as_str()]))
+            .await
+    }
+
+    async fn trend(&self, since: Timestamp, stretch: Duration, now: Timestamp) -> Result<Vec<Stretch>, StoreError> {
+        self.readers
+            .read(move |connection| trend::trend(connection, since, stretch, now))
+            .await
+    }
+
+    async fn held_lately(&self, since: Timestamp) -> Result<Vec<HeldCount>, StoreError> {
+        self.readers
+            .read(move |connection| held_lately(connection, since))
+            .await
+    }
+
+    async fn alert_story(&self, fingerprint: &Fingerprint, most: u32) -> Result<Option<AlertStory>, StoreError> {
+        let wanted = fingerprint.clone();
+        self.readers
+            .read(move |connection| alerts::find_newest(connection, &wanted, most))
+            .await
+    }
+}
+
+fn firing(connection: &Connection, most: u32) -> Result<Firing, StoreError> {
+    let rows = connection.all(LIST_FIRING, params![i64::MAX, most])?;
+    let counted: i64 = connection.value(COUNT_FIRING, params![i64::MAX, Firing::COUNTED.cast_signed()])?;
+    Ok(Firing {
+        alerts: rows.iter().map(alert).collect::<Result<_, _>>()?,
+        count: counted.unsigned_abs(),
+    })
+}
+
+fn held_lately(connection: &Connection, since: Timestamp) -> Result<Vec<HeldCount>, StoreError> {
+    let mut counts = Vec::new();
+    for row in connection.all(DECIDED_LATELY, params![since.as_micros(), LATELY])? {
+        let kind = word(&row, "decision", DecisionKind::parse)?;
+        let holds_back = matches!(
+            kind,
+            DecisionKind::Paused
+                | DecisionKind::Tripped
+                | DecisionKind::Held
+                | DecisionKind::Flapping
+                | DecisionKind::Capped
+                | DecisionKind::CoolingDown
+                | DecisionKind::Guarded
+        );
+        if holds_back {
+            let count = count(&row, "count")?;
+            counts.push(HeldCount { kind, count });
+        }
+    }
+    Ok(counts)
+}
+
+fn alert(row: &Row) -> Result<FiringAlert, StoreError> {
+    Ok(FiringAlert {
+        fingerprint: fingerprint(row)?,
+        alertname: row.get("alertname")?,
+        labels: json(row, "labels")?,
+        annotations: json(row, "annotations")?,
+        starts_at: time(row, "starts_at")?,
+        last_received_at: time(row, "last_received_at")?,
+    })
+}

@@ -1,0 +1,158 @@
+//! Every way in which a command ends other than well, and what it says then.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use super::CATALOGUE;
+use crate::support::alerts::firing;
+use crate::support::cli::{Said, command, run};
+use crate::support::folder::Folder;
+use crate::support::gateway::Gateway;
+
+const UNKNOWN: &str = "019a5b3c-1234-7000-8000-00000000000a";
+
+/// Settings with a viewer and an operator; their tokens are their names.
+fn with_tokens(folder: &Folder) {
+    let entry = |name: &str| {
+        let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(name));
+        format!("    - {{ name: {name}, role: {name}, sha256: {hash} }}\n")
+    };
+    folder.settings(&format!("auth:\n  tokens:\n{}{}", entry("viewer"), entry("operator")));
+}
+
+fn at(url: &str, token: Option<&str>, arguments: &[&str]) -> Said {
+    let mut command = command(arguments);
+    command.env("HEALGATE_URL", url);
+    if let Some(token) = token {
+        command.env("HEALGATE_TOKEN", token);
+    }
+    run(command)
+}
+
+/// Somebody who gives one answer and is no gateway.
+fn answering(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]).unwrap();
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_missing_wrong_or_of_another_role_is_exit_code_4() {
+    let folder = Folder::new();
+    with_tokens(&folder);
+    let gateway = Gateway::start(&folder).await;
+    let url = gateway.url();
+    insta::assert_snapshot!("without_a_token", at(url, None, &["jobs", "list"]).told());
+    insta::assert_snapshot!("with_a_wrong_token", at(url, Some("wrong"), &["status"]).told());
+    insta::assert_snapshot!(
+        "with_a_viewers_token",
+        at(url, Some("viewer"), &["jobs", "cancel", UNKNOWN]).told()
+    );
+    // Of a file, which goes before the environment.
+    folder.write("token", "operator\n");
+    let file = folder.path("token").display().to_string();
+    let canceled = at(url, Some("wrong"), &["jobs", "cancel", UNKNOWN, "--token-file", &file]);
+    assert_eq!(canceled.code, 5, "{canceled:?}");
+    let empty = at(url, None, &["stats", "--token-file", "/nowhere"]);
+    assert_eq!(empty.code, 2, "{empty:?}");
+}
+
+#[test]
+fn nobody_who_answers_is_exit_code_3() {
+    insta::assert_snapshot!("nobody_listens", at("http://127.0.0.1:9", None, &["status"]).told());
+    for arguments in [
+        &["jobs", "list", "--watch"][..],
+        &["jobs", "show", UNKNOWN],
+        &["jobs", "run", "fix", "--follow"],
+        &["logs", UNKNOWN, "-f"],
+        &["logs", "last"],
+        &["alerts", "list"],
+        &["alerts", "show", "f1"],
+        &["stats"],
+        &["pause"],
+        &["resume"],
+        &["explain", "--notification", UNKNOWN],
+    ] {
+        let said = at("http://127.0.0.1:9", None, arguments);
+        assert_eq!((said.code, said.out.as_str()), (3, ""), "{arguments:?}: {said:?}");
+    }
+    let other = answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    insta::assert_snapshot!("something_else_listens", at(&other, None, &["stats"]).told());
+    let moved = answering("HTTP/1.1 301 Moved\r\nLocation: https://gate.example/api\r\nContent-Length: 0\r\n\r\n");
+    insta::assert_snapshot!("it_is_elsewhere", at(&moved, None, &["stats"]).told());
+    let garbage = answering("SSH-2.0-OpenSSH_9.2\r\n");
+    assert_eq!(at(&garbage, None, &["stats"]).code, 3);
+    let ailing = answering("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(at(&ailing, None, &["stats"]).code, 1);
+    let stopping = answering("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(at(&stopping, None, &["stats"]).code, 3);
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_2_before_anybody_is_asked() {
+    for arguments in [
+        &["jobs"][..],
+        &["jobs", "list", "--status", "broken"],
+        &["jobs", "list", "--since", "yesterday"],
+        &["jobs", "show", "nginx"],
+        &["jobs", "cancel", "last"],
+        &["jobs", "run", "fix", "--var", "novalue"],
+        &["jobs", "run", "fix", "--follow", "--output", "json"],
+        &["jobs", "rerun", UNKNOWN, "--hosts", "some"],
+        &["jobs", "rerun", UNKNOWN, "--verbosity", "3"],
+        &["logs", UNKNOWN, "--attempt", "0"],
+        &["stats", "--window", "a while"],
+        &["pause", "everything"],
+        &["explain"],
+        &["completions", "tcsh"],
+        &["status", "--url", "localhost:8750"],
+        &["status", "--token", "secret"],
+    ] {
+        let said = at("http://127.0.0.1:9", None, arguments);
+        assert_eq!((said.code, said.out.as_str()), (2, ""), "{arguments:?}: {said:?}");
+    }
+    assert_eq!(at("http://127.0.0.1:9", Some("two\nlines"), &["stats"]).code, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_5_what_cannot_be_now_is_6_and_what_was_asked_wrongly_is_2() {
+    let folder = Folder::new();
+    folder.write("remediations.yml", CATALOGUE);
+    folder.write("fix.yml", "wait_for('/never')");
+    let gateway = Gateway::start(&folder).await;
+    let running = gateway.queue(firing("Down", "f1")).await;
+    gateway.until_status(&running, "running").await;
+    let url = gateway.url();
+    for arguments in [
+        &["jobs", "show", UNKNOWN][..],
+        &["jobs", "show", UNKNOWN, "--watch"],
+        &["logs", UNKNOWN],
+        &["logs", UNKNOWN, "-f"],
+        &["logs", &running, "--attempt", "7"],
+        &["logs", &running, "--attempt", "7", "-f"],
+        &["alerts", "show", "unheard-of"],
+    ] {
+        let said = at(url, None, arguments);
+        assert_eq!((said.code, said.out.as_str()), (5, ""), "{arguments:?}: {said:?}");
+    }
+    for arguments in [
+        &["jobs", "rerun", &running, "--follow"][..],
+        &["jobs", "approve", &running],
+    ] {
+        let said = at(url, None, arguments);
+        assert_eq!((said.code, said.out.as_str()), (6, ""), "{arguments:?}: {said:?}");
+    }
+    for arguments in [&["stats", "--window", "9999d"][..], &["pause", "route:none"]] {
+        let said = at(url, None, arguments);
+        assert_eq!((said.code, said.out.as_str()), (2, ""), "{arguments:?}: {said:?}");
+    }
+    let empty = Folder::new();
+    let idle = Gateway::start(&empty).await;
+    let none = at(idle.url(), None, &["logs", "last"]);
+    assert_eq!((none.code, none.err.as_str()), (5, "there is no job yet\n"));
+}

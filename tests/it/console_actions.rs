@@ -1,0 +1,280 @@
+//! Acting in the console without scripts: every act says first what it will do, is done once, and names who did it.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::console_sessions::guarded;
+use crate::support::alerts::firing;
+use crate::support::folder::{FIX, Folder};
+use crate::support::gateway::Gateway;
+use crate::support::visitor::Visitor;
+
+/// A playbook that fails on one of two hosts.
+const BROKEN: &str = "result(host='web1', status='failed', message='no such service')\nresult(host='web2')\n\
+                      stats(web1={'failures': 1}, web2={'ok': 1})\nend(2)\n";
+
+async fn jobs(gateway: &Gateway) -> Vec<Value> {
+    gateway.get("/api/v1/jobs").await["items"].as_array().unwrap().clone()
+}
+
+/// The messages of a job's history that a person is named in.
+async fn acts_of(gateway: &Gateway, job: &str, person: &str) -> Vec<String> {
+    let events = gateway.get(&format!("/api/v1/jobs/{job}/events")).await;
+    let events = events["items"].as_array().unwrap();
+    let own = events.iter().filter(|event| event["by"] == person);
+    own.map(|event| event["message"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn failed_hosts_are_run_again_once_however_often_the_button_is_pressed() {
+    let folder = Folder::new();
+    folder.write("fix.yml", BROKEN);
+    let gateway = guarded(&folder).await;
+    let first = gateway.queue(firing("Down", "f1")).await;
+    gateway.until_finished(&first).await;
+    let visitor = Visitor::signed_in(&gateway, "secret-operator").await;
+    let page = visitor.see(&format!("/jobs/{first}")).await;
+    let text = page.text();
+    assert!(
+        text.contains("failed on web1: a task on web1: no such service; the alert still fires"),
+        "{text}"
+    );
+    assert!(page.leads_to(&format!("/jobs/{first}/rerun?hosts=failed")));
+
+    let path = format!("/jobs/{first}/rerun");
+    let confirm = visitor.see(&format!("{path}?hosts=failed")).await;
+    let text = confirm.text();
+    assert!(
+        text.contains("fix will run on the host that failed: web1, with the inventory"),
+        "{text}"
+    );
+    assert_eq!(jobs(&gateway).await.len(), 1, "asking did something");
+
+    let form = confirm.form(&path);
+    let (one, two) = tokio::join!(visitor.send(&form), visitor.send(&form));
+    assert_eq!((one.status, two.status), (303, 303), "{} {}", one.html, two.html);
+    assert_eq!(one.location, two.location);
+    assert_eq!(visitor.send(&form).await.location, one.location);
+    let all = jobs(&gateway).await;
+    assert_eq!(all.len(), 2);
+    let (new, to) = (&all[0], one.location.unwrap());
+    assert_eq!(to, format!("/jobs/{}", new["id"].as_str().unwrap()));
+    assert_eq!(
+        (&new["rerun_of"], &new["parameters"]["limit"]),
+        (&first.as_str().into(), &"web1".into())
+    );
+    assert_eq!(new["triggered_by"], "operator");
+    let followed = visitor.see(&to).await.text();
+    assert!(followed.contains("run again by operator for Down"), "{followed}");
+    // And the old one leads to it.
+    assert!(visitor.see(&format!("/jobs/{first}")).await.leads_to(&to));
+    // Without its token, and with that of another session, the form does nothing.
+    let other = Visitor::signed_in(&gateway, "secret-operator").await;
+    assert_eq!(other.send(&confirm.form(&path)).await.status, 403);
+    assert_eq!(visitor.send(&form.with("proof", "")).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_re_run_says_what_the_catalogue_has_changed_since() {
+    let folder = Folder::new();
+    let gateway = guarded(&folder).await;
+    let first = gateway.queue(firing("Down", "f1")).await;
+    gateway.until_finished(&first).await;
+    folder.write("fix.yml", &format!("say('otherwise')\n{FIX}"));
+    let visitor = Visitor::signed_in(&gateway, "secret-operator").await;
+    let text = visitor.see(&format!("/jobs/{first}")).await.text();
+    assert!(text.contains("Changed since playbook_sha256"), "{text}");
+    let text = visitor.see(&format!("/jobs/{first}/rerun?check=true")).await.text();
+    assert!(
+        text.contains("The catalogue has changed since that job was made"),
+        "{text}"
+    );
+    assert!(text.contains("run in check mode, which changes nothing"), "{text}");
+}
+
+#[tokio::test]
+async fn a_running_job_is_canceled_with_a_comment() {
+    let folder = Folder::new();
+    folder.write("fix.yml", "wait_for('/never')");
+    let gateway = guarded(&folder).await;
+    let job = gateway.queue(firing("Down", "f1")).await;
+    gateway.until_status(&job, "running").await;
+    let visitor = Visitor::signed_in(&gateway, "secret-operator").await;
+    let path = format!("/jobs/{job}/cancel");
+    let confirm = visitor.see(&path).await;
+    assert!(
+        confirm.text().contains("fix is running on all hosts"),
+        "{}",
+        confirm.text()
+    );
+    let form = confirm.form(&path).with("comment", "wrong <host>");
+    assert_eq!(visitor.follow(&form).await.0, format!("/jobs/{job}"));
+    // The second click leads to the job, too.
+    assert_eq!(visitor.send(&form).await.location, Some(format!("/jobs/{job}")));
+    assert_eq!(gateway.until_finished(&job).await["reason"], "canceled");
+    let told = acts_of(&gateway, &job, "operator").await.join(" ");
+    assert!(told.contains("wrong <host>"), "{told}");
+    let page = visitor.see(&format!("/jobs/{job}")).await;
+    assert!(
+        page.text().contains("wrong <host>") && !page.html.contains("<host>"),
+        "{}",
+        page.html
+    );
+    let late = visitor.get(&path).await;
+    assert_eq!(late.status, 409);
+    assert!(late.text().contains("there is nothing to cancel"), "{}", late.text());
+}
+
+#[tokio::test]
+async fn a_job_is_approved_or_rejected_by_somebody_with_a_comment() {
+    let folder = Folder::new();
+    folder.write(
+        "remediations.yml",
+        "playbooks:\n  fix: {path: fix.yml}\nroutes:\n  - {name: down, matchers: ['alertname=\"Down\"'], playbook: fix, mode: approve}\n",
+    );
+    let gateway = guarded(&folder).await;
+    let visitor = Visitor::signed_in(&gateway, "secret-operator").await;
+    for (fingerprint, act, status) in [("f1", "approve", "succeeded"), ("f2", "reject", "canceled")] {
+        let decisions = gateway.alert(&[firing("Down", fingerprint)]).await;
+        let job = decisions[0]["job"].as_str().unwrap().to_owned();
+        let now = visitor.see("/").await;
+        assert!(now.text().contains("Waits for approval") && now.leads_to(&format!("/jobs/{job}")));
+        let path = format!("/jobs/{job}/{act}");
+        assert!(visitor.see(&format!("/jobs/{job}")).await.leads_to(&path));
+        let form = visitor.see(&path).await.form(&path).with("comment", "as agreed");
+        visitor.follow(&form).await;
+        assert_eq!(gateway.until_finished(&job).await["status"], status);
+        let told = acts_of(&gateway, &job, "operator").await.join(" ");
+        assert!(told.contains("as agreed"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_playbook_is_run_by_hand_with_a_form_made_of_what_it_takes() {
+    let folder = Folder::new();
+    folder.write(
+        "remediations.yml",
+        "playbooks:\n  fix:\n    path: fix.yml\n    vars: {container: '{{ alert.labels.container }}', days: 7}\n    lock: 'container/{{ alert.labels.container }}'\n",
+    );
+    let gateway = guarded(&folder).await;
+    let visitor = Visitor::signed_in(&gateway, "secret-operator").await;
+    let path = "/playbooks/fix/run";
+    let form = visitor.see(path).await.form(path);
+    let names: Vec<&str> = form.fields.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "nonce",
+            "proof",
+            "label.container",
+            "var.container",
+            "var.days",
+            "limit"
+        ]
+    );
+    // What is missing is named, and what was filled in stays.
+    let refused = visitor.send(&form.clone().with("var.days", "9")).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("container"), "{}", refused.text());
+    let form = refused.form(path);
+    assert!(
+        form.fields.contains(&("var.days".to_owned(), "9".to_owned())),
+        "{form:?}"
+    );
+    let form = form.with("label.container", "nginx").with("limit", "localhost");
+    let confirm = visitor.send(&form).await;
+    assert_eq!(confirm.status, 200);
+    let text = confirm.text();
+    assert!(
+        text.contains("fix will run on localhost") && text.contains("the target container/nginx"),
+        "{text}"
+    );
+    assert!(jobs(&gateway).await.is_empty(), "asking did something");
+
+    let run = confirm.form(path).with("step", "run");
+    let (one, two) = tokio::join!(visitor.send(&run), visitor.send(&run));
+    assert_eq!((one.status, &one.location), (303, &two.location), "{}", one.html);
+    let all = jobs(&gateway).await;
+    assert_eq!(all.len(), 1);
+    assert_eq!(
+        (&all[0]["trigger"], &all[0]["triggered_by"]),
+        (&"manual".into(), &"operator".into())
+    );
+    let vars = &all[0]["parameters"]["vars"];
+    assert_eq!((&vars["container"], &vars["days"]), (&"nginx".into(), &9.into()));
+    assert_eq!(one.location, Some(format!("/jobs/{}", all[0]["id"].as_str().unwrap())));
+}
+
+#[tokio::test]
+async fn everything_a_route_and_a_target_are_paused_and_resumed() {
+    let folder = Folder::new();
+    let gateway = guarded(&folder).await;
+    let visitor = Visitor::signed_in(&gateway, "secret-operator").await;
+    for (scope, target, stored, words) in [
+        ("all", "", "all", "Everything is paused by operator"),
+        ("route:down", "", "route:down", "The route down is paused by operator"),
+        (
+            "target",
+            "disk/a b",
+            "target:disk/a b",
+            "The target disk/a b is paused by operator",
+        ),
+    ] {
+        let form = visitor.see("/pause").await.form("/pause");
+        let form = form
+            .with("scope", scope)
+            .with("target", target)
+            .with("comment", "<i>maintenance</i>");
+        let (_, now) = visitor.follow(&form).await;
+        assert!(now.text().contains(words), "{}", now.text());
+        assert!(
+            now.text().contains("<i>maintenance</i>") && !now.html.contains("<i>"),
+            "{}",
+            now.html
+        );
+        assert_eq!(gateway.get("/api/v1/pause").await["items"][0]["scope"], stored);
+        let encoded = stored.replace(':', "%3A").replace('/', "%2F").replace(' ', "%20");
+        let path = format!("/resume?scope={encoded}");
+        assert!(now.leads_to(&path), "{}", now.html);
+        let form = visitor.see(&path).await.form("/resume");
+        visitor.follow(&form).await;
+        assert!(
+            gateway.get("/api/v1/pause").await["items"]
+                .as_array()
+                .unwrap()
+                .is_empty()
+        );
+    }
+    let unknown = visitor.see("/pause").await.form("/pause").with("scope", "route:dwon");
+    let refused = visitor.send(&unknown).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("did you mean"), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn what_a_role_may_not_do_is_refused_with_a_right_form_too() {
+    let folder = Folder::new();
+    let gateway = guarded(&folder).await;
+    let job = gateway.queue(firing("Down", "f1")).await;
+    gateway.until_finished(&job).await;
+    let viewer = Visitor::signed_in(&gateway, "secret-viewer").await;
+    // A token of theirs, which every page has for signing out.
+    let own = viewer.see("/").await.form("/signout");
+    for path in [
+        format!("/jobs/{job}/rerun"),
+        format!("/jobs/{job}/cancel"),
+        "/pause".to_owned(),
+        "/playbooks/fix/run".to_owned(),
+    ] {
+        let form = crate::support::visitor::Form {
+            action: path.clone(),
+            fields: own.fields.clone(),
+        };
+        assert_eq!(viewer.send(&form).await.status, 403, "{path}");
+    }
+    let answer = viewer
+        .request(Method::POST, &format!("/api/v1/jobs/{job}/rerun"))
+        .header("Origin", gateway.url());
+    assert_eq!(answer.send().await.unwrap().status(), 403);
+    assert_eq!(jobs(&gateway).await.len(), 1);
+}
