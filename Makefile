@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help deps venv tools build run demo test test-code test-containers test-machines test-deb scenarios deb lint bench crash soak ci
+.PHONY: help deps venv tools build run demo test test-code test-docs test-local test-browser test-containers test-machines test-deb browser pictures \
+	scenarios deb lint docs reference bench crash soak ci
 
 # How long `soak` kills, and which story it tells; how many stories of the model; at how many moments the power goes; how many
 # alerts meet faults of the disk; how many writes of the store fail, each in a run of its own.
@@ -22,7 +23,7 @@ deps: ## install what tests and demo need: Debian packages, Docker, Python envir
 venv: ## install only .venv, which is all that `run` needs
 	@scripts/deps run
 
-tools: ## install the lint tools into .tools/
+tools: venv ## install the lint tools into .tools/
 	@scripts/tools
 
 build: ## compile the binary (target/debug/healgate)
@@ -37,15 +38,33 @@ demo: ## kill a real nginx and watch it being healed; KEEP=1 leaves all running
 	@python3 scripts/demo.py --gateway target/debug/healgate
 
 # Scenarios mostly wait, for alerts and for machines: so they go on beside the rest.
-test: deps ## run every test, also those against the real Prometheus, Alertmanager, nginx, Docker and Ansible
+test: deps ## run every test, also those against the real Prometheus, Alertmanager, nginx, Docker, Ansible and Chromium
 	@scripts/tools cargo-deb
 	cargo test --locked --no-run
-	@scripts/side_by_side test-code test-containers test-machines
+	@scripts/side_by_side test-local test-containers test-machines
+
+test-local: test-code test-docs test-browser
 
 test-code:
 	cargo test --locked
 	@for env in .venvs/core-2.16 .venv; do $$env/bin/python -m unittest discover --start-directory python; done
 	@.venvs/kubernetes/bin/python -m unittest discover --start-directory tests/kubernetes
+
+test-docs: build
+	@.venv/bin/python -m unittest discover --start-directory tests/docs
+
+test-browser: build
+	@.venvs/browser/bin/python -m pytest --quiet tests/browser
+
+browser: ## try the console in a real Chromium; WHAT=test_log.py tries only that
+	@scripts/deps browser
+	@$(MAKE) --no-print-directory build
+	@.venvs/browser/bin/python -m pytest tests/browser/$(WHAT)
+
+pictures: ## take the pictures of the console in docs/pictures/ anew
+	@scripts/deps browser
+	@$(MAKE) --no-print-directory build
+	@.venvs/browser/bin/python -m pytest --quiet --pictures tests/browser/test_pictures.py
 
 test-containers: build
 	@python3 -m unittest discover --start-directory tests/scenarios/containers
@@ -76,7 +95,16 @@ lint: deps tools ## formatting, lints, docs, dependencies, configurations, playb
 	.tools/bin/cargo-machete
 	@scripts/lint-peers
 	@scripts/lint-playbooks
+	@$(MAKE) --no-print-directory docs
 	@scripts/advisories
+
+docs: venv ## build the book from docs/ into target/book
+	@scripts/tools mdbook
+	@MDBOOK_LOG=warn .tools/bin/mdbook build
+
+reference: build ## write docs/reference/ from the code
+	@target/debug/healgate manual target/manual
+	@cp target/manual/reference/*.md docs/reference/
 
 bench: venv ## measure against a baseline in the same run; WHAT=effect measures only that
 	cargo bench --locked --bench gateway -- $(WHAT)
