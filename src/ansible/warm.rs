@@ -79,6 +79,9 @@ pub(super) struct Warm {
     host: PathBuf,
 }
 
+/// How often a folder is removed again because something was put into it meanwhile.
+const CLEARED: u32 = 1_000;
+
 /// What came of an attempt to start a run warm.
 #[derive(Debug)]
 pub(super) enum Attempted {
@@ -94,11 +97,8 @@ impl Warm {
     /// Without limits warm starts are switched off. `source` is the interpreter's program.
     pub(super) fn new(limits: Option<Limits>, data_dir: &Path, source: PathBuf, healgate: &Path) -> io::Result<Self> {
         let root = data_dir.join("warm");
-        // Of an earlier gateway: its interpreters ended with it.
-        match fs::remove_dir_all(&root) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(named("remove", &root, &error)),
-            _ => {}
-        }
+        // Of an earlier gateway: its interpreters end with it.
+        clear(&root).map_err(|error| named("remove", &root, &error))?;
         if limits.is_some() {
             // What this process ignores, interpreters and their plays would ignore too.
             reset_ignored_signals()?;
@@ -214,9 +214,40 @@ fn for_everybody(path: &Path) -> PathBuf {
     }
 }
 
+/// Removes a folder in which an interpreter may still write, which learns just now that its gateway was killed.
+fn clear(folder: &Path) -> io::Result<()> {
+    let mut left = CLEARED;
+    loop {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && left > 0 => left -= 1,
+            done => return done,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_is_removed_while_somebody_still_writes_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let warm = folder.path().join("warm");
+        fs::create_dir_all(&warm).unwrap();
+        let writer = std::thread::spawn({
+            let warm = warm.clone();
+            move || {
+                (0..20_000)
+                    .take_while(|n| fs::write(warm.join(n.to_string()), "").is_ok())
+                    .count()
+            }
+        });
+        clear(&warm).unwrap();
+        writer.join().unwrap();
+        assert!(!warm.exists());
+        clear(&warm).unwrap();
+    }
 
     #[test]
     fn a_path_of_this_process_is_one_for_others_too() {
