@@ -132,7 +132,7 @@ fn delivery(catalogue: &dyn Remediations, ids: &Ids, held: &HeldBack, now: Times
     }
     let reached = routes.into_iter().map(|route| {
         let mut reached = renderer.reach(route, &held.alert, true);
-        reached.is_released = held.is_released;
+        reached.is_released = held.released_by.is_some();
         reached
     });
     Delivery {

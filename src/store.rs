@@ -12,7 +12,7 @@ pub mod upkeep;
 use async_trait::async_trait;
 
 pub use brakes::{Brakes, HeldBack};
-pub use overview::{Firing, FiringAlert, HeldCount, Overview, Stretch};
+pub use overview::{Firing, FiringAlert, HeldCount, Overview, StormHeld, Stretch};
 pub use sessions::{Session, SessionKey, Sessions};
 
 use crate::domain::alert::Alert;

@@ -18,7 +18,7 @@ use healgate::store::read::{
 };
 use healgate::store::{
     ActiveRun, Answer, Brakes, By, Canceled, Claim, Comeback, Ended, Firing, HeartbeatMiss, HeldBack, HeldCount,
-    Overview, Received, Session, SessionKey, Sessions, Store, StoreError, Stretch, Withdrawal,
+    Overview, Received, Session, SessionKey, Sessions, Store, StoreError, StormHeld, Stretch, Withdrawal,
 };
 
 /// Every alert is new to it.
@@ -51,7 +51,7 @@ impl Brakes for Unstored {
         nothing_stored()
     }
 
-    async fn release_held(&self, _: Option<String>, _: Timestamp) -> Result<u64, StoreError> {
+    async fn release_held(&self, _: Option<String>, _: By) -> Result<u64, StoreError> {
         nothing_stored()
     }
 
@@ -98,7 +98,11 @@ impl Overview for Unstored {
         nothing_stored()
     }
 
-    async fn held_lately(&self, _: Timestamp) -> Result<Vec<HeldCount>, StoreError> {
+    async fn storm_held(&self, _: u32) -> Result<StormHeld, StoreError> {
+        nothing_stored()
+    }
+
+    async fn held_since(&self, _: Timestamp) -> Result<Vec<HeldCount>, StoreError> {
         nothing_stored()
     }
 

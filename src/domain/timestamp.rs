@@ -27,6 +27,12 @@ impl Timestamp {
         self.0
     }
 
+    /// The whole second in it, as sentences tell times.
+    #[must_use]
+    pub const fn to_second(self) -> Self {
+        Self(self.0 - self.0.rem_euclid(1_000_000))
+    }
+
     /// The time that passed since `earlier`; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         let micros = self.0.saturating_sub(earlier.0);
@@ -104,6 +110,13 @@ mod tests {
         let parsed: Timestamp = "0001-01-01T00:00:00Z".parse().unwrap();
         assert!(parsed < Timestamp::from_micros(0));
         assert_eq!(parsed.to_string(), "0001-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn sentences_tell_whole_seconds() {
+        let told = |text: &str| text.parse::<Timestamp>().unwrap().to_second().to_string();
+        assert_eq!(told("2026-01-31T09:00:05.999999Z"), "2026-01-31T09:00:05Z");
+        assert_eq!(told("1969-12-31T23:59:59.5Z"), "1969-12-31T23:59:59Z");
     }
 
     #[test]

@@ -5,9 +5,11 @@ mod access;
 mod alerts;
 mod answers;
 mod assets;
+mod brakes;
 mod failure;
 mod form;
 mod forms;
+mod hosts;
 mod job;
 mod jobs;
 mod links;
@@ -48,6 +50,9 @@ pub(super) fn paths(config: &mut ServiceConfig) {
         .service(asked("/jobs/{id}/reject", answers::reject_form, answers::reject))
         .service(asked("/pause", pauses::form, pauses::pause))
         .service(asked("/resume", pauses::resume_form, pauses::resume))
+        .service(asked("/breakers/open", brakes::open_form, brakes::open))
+        .service(asked("/breakers/close", brakes::close_form, brakes::close))
+        .service(asked("/held/release", brakes::release_form, brakes::release))
         .service(read("/alerts").route(reading().to(alerts::list)))
         .service(read("/alerts/{fingerprint}").route(reading().to(alerts::show)))
         .service(read("/routes").route(reading().to(routes::show)))

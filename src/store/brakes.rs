@@ -24,8 +24,8 @@ pub struct HeldBack {
     pub since: Timestamp,
     /// When it is decided again; nothing where something must happen first.
     pub due_at: Option<Timestamp>,
-    /// A person has let it pass the storm limit.
-    pub is_released: bool,
+    /// The person who has let it pass the storm limit.
+    pub released_by: Option<String>,
     pub posted_by: String,
     pub alert: Alert,
     pub group: Group,
@@ -53,7 +53,7 @@ pub trait Brakes: Send + Sync {
     async fn list_held(&self, page: PageRequest) -> Result<Page<HeldBack>, StoreError>;
 
     /// Lets what the storm limit holds back pass, of one route or of all. Answers with how many that are.
-    async fn release_held(&self, route: Option<String>, now: Timestamp) -> Result<u64, StoreError>;
+    async fn release_held(&self, route: Option<String>, by: By) -> Result<u64, StoreError>;
 
     /// The catalogue has changed: what its rules hold back is due.
     async fn reconsider_held(&self, now: Timestamp) -> Result<(), StoreError>;

@@ -8,8 +8,8 @@ use crate::domain::alert::Labels;
 use crate::domain::decision::DecisionKind;
 use crate::domain::ids::Fingerprint;
 use crate::domain::timestamp::Timestamp;
-use crate::store::StoreError;
 use crate::store::read::{AlertStory, Percentiles};
+use crate::store::{HeldBack, StoreError};
 
 /// An alert that fires.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +50,14 @@ pub struct Stretch {
     pub time_to_heal: Option<Percentiles>,
 }
 
-/// How many of the newest decisions are looked at to count what was held back.
-pub const LATELY: u32 = 5_000;
+/// What the storm limit holds back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StormHeld {
+    /// How many alerts of each route.
+    pub routes: Vec<(String, u64)>,
+    /// Those whose turn comes first.
+    pub next: Vec<HeldBack>,
+}
 
 /// How often something was held back for which reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +78,11 @@ pub trait Overview: Send + Sync {
     /// What jobs came to in each stretch of that length, from the hour of a moment on until now; hours are not divided.
     async fn trend(&self, since: Timestamp, stretch: Duration, now: Timestamp) -> Result<Vec<Stretch>, StoreError>;
 
-    /// How often each kind of decision held something back since then, among the newest [`LATELY`] decisions.
-    async fn held_lately(&self, since: Timestamp) -> Result<Vec<HeldCount>, StoreError>;
+    /// What the storm limit holds back, with at most so many of the alerts themselves.
+    async fn storm_held(&self, most: u32) -> Result<StormHeld, StoreError>;
+
+    /// How often each kind of decision held something back since then.
+    async fn held_since(&self, since: Timestamp) -> Result<Vec<HeldCount>, StoreError>;
 
     /// What is known of an alert, with at most so many entries of each list.
     async fn alert_story(&self, fingerprint: &Fingerprint, most: u32) -> Result<Option<AlertStory>, StoreError>;

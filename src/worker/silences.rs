@@ -35,7 +35,10 @@ pub(super) async fn begin(asking: &Asking, claim: &Claim) {
     };
     match alertmanagers.create_silence(&silence).await {
         Ok(id) => {
-            let message = format!("silenced the alert in Alertmanager until {ends_at} at the latest (silence {id})");
+            let message = format!(
+                "silenced the alert in Alertmanager until {} at the latest (silence {id})",
+                ends_at.to_second()
+            );
             asking.note(claim, "silenced", &message).await;
         }
         Err(error) => {

@@ -8,6 +8,7 @@ use crate::support::alerts::firing;
 use crate::support::folder::{FIX, Folder};
 use crate::support::gateway::Gateway;
 use crate::support::visitor::Visitor;
+use crate::support::wait::until;
 
 /// A playbook that fails on one of two hosts.
 const BROKEN: &str = "result(host='web1', status='failed', message='no such service')\nresult(host='web2')\n\
@@ -45,8 +46,13 @@ async fn failed_hosts_are_run_again_once_however_often_the_button_is_pressed() {
     let confirm = visitor.see(&format!("{path}?hosts=failed")).await;
     let text = confirm.text();
     assert!(
-        text.contains("fix will run on the host that failed: web1, with the inventory"),
+        text.contains("fix will run on the host that failed: web1. The inventory is"),
         "{text}"
+    );
+    let everywhere = visitor.see(&path).await.text();
+    assert!(
+        everywhere.contains("fix will run on all hosts that its plays choose; last time these were web1, web2."),
+        "{everywhere}"
     );
     assert_eq!(jobs(&gateway).await.len(), 1, "asking did something");
 
@@ -64,6 +70,12 @@ async fn failed_hosts_are_run_again_once_however_often_the_button_is_pressed() {
         (&first.as_str().into(), &"web1".into())
     );
     assert_eq!(new["triggered_by"], "operator");
+    gateway.until_finished(new["id"].as_str().unwrap()).await;
+    let again = visitor.see(&format!("{to}/rerun")).await.text();
+    assert!(
+        again.contains("fix will run on web1; last time these were web1, web2."),
+        "{again}"
+    );
     let followed = visitor.see(&to).await.text();
     assert!(followed.contains("run again by operator for Down"), "{followed}");
     // And the old one leads to it.
@@ -252,6 +264,98 @@ async fn everything_a_route_and_a_target_are_paused_and_resumed() {
 }
 
 #[tokio::test]
+async fn a_breaker_is_opened_and_closed_by_hand() {
+    let folder = Folder::new();
+    let gateway = guarded(&folder).await;
+    let visitor = Visitor::signed_in(&gateway, "secret-operator").await;
+    for (scope, of) in [("all", "all routes"), ("route:down", "the route down")] {
+        let encoded = scope.replace(':', "%3A");
+        let form = visitor.see(&format!("/breakers/open?scope={encoded}")).await;
+        assert!(
+            form.text().contains(&format!("Open the breaker of {of}?")),
+            "{}",
+            form.text()
+        );
+        let form = form.form("/breakers/open").with("comment", "<i>the disk</i>");
+        let (_, now) = visitor.follow(&form).await;
+        let words = format!("Breaker of {scope}: open");
+        assert!(now.text().contains(&words), "{}", now.text());
+        assert!(
+            now.text().contains("opened by operator: <i>the disk</i>"),
+            "{}",
+            now.text()
+        );
+        let late = form.with("comment", "a second click");
+        let (_, now) = visitor.follow(&late).await;
+        assert!(
+            now.text().contains("<i>the disk</i>"),
+            "who was first stays named: {}",
+            now.text()
+        );
+
+        let path = format!("/breakers/close?scope={encoded}");
+        assert!(now.leads_to(&path), "{}", now.html);
+        let form = visitor.see(&path).await.form("/breakers/close");
+        visitor.follow(&form).await;
+        assert!(
+            gateway.get("/api/v1/breakers").await["items"]
+                .as_array()
+                .unwrap()
+                .is_empty()
+        );
+        // What is closed already is nothing to ask about.
+        assert_eq!(visitor.get(&path).await.location.as_deref(), Some("/"));
+        assert_eq!(visitor.send(&form).await.status, 303);
+    }
+    for (path, words) in [
+        ("/breakers/open?scope=route:dwon", "did you mean"),
+        ("/breakers/open?scope=target:x", "a target has no breaker"),
+        ("/breakers/close?scope=target:x", "a target has no breaker"),
+        ("/breakers/close?scope=nonsense", "is no scope"),
+    ] {
+        let refused = visitor.get(path).await;
+        assert_eq!(refused.status, 400, "{path}");
+        assert!(refused.text().contains(words), "{path}: {}", refused.text());
+    }
+}
+
+#[tokio::test]
+async fn a_storm_is_let_pass_by_somebody_who_is_named_afterwards() {
+    let folder = Folder::new();
+    let catalogue = folder.read("remediations.yml");
+    folder.write(
+        "remediations.yml",
+        &format!("{catalogue}\nstorm: {{ jobs: 1, within: 1h }}\n"),
+    );
+    let gateway = guarded(&folder).await;
+    let visitor = Visitor::signed_in(&gateway, "secret-operator").await;
+    assert_eq!(
+        visitor.get("/held/release").await.location.as_deref(),
+        Some("/"),
+        "nothing is held back"
+    );
+    gateway
+        .alert(&[firing("Down", "f1"), firing("Down", "f2"), firing("Down", "f3")])
+        .await;
+    let now = visitor.see("/").await;
+    assert!(now.leads_to("/held/release"), "{}", now.html);
+    let confirm = visitor.see("/held/release").await;
+    let text = confirm.text();
+    assert!(text.contains("The storm limit holds back 2 alerts."), "{text}");
+    assert!(text.contains("2 of the route down"), "{text}");
+    let form = confirm.form("/held/release");
+    let (_, _) = visitor.follow(&form).await;
+    let job = until("it is let pass", || async {
+        let jobs = gateway.get("/api/v1/jobs?fingerprint=f2").await;
+        jobs["items"][0]["id"].as_str().map(str::to_owned)
+    })
+    .await;
+    assert_eq!(acts_of(&gateway, &job, "operator").await, ["let pass the storm limit"]);
+    let page = visitor.see(&format!("/jobs/{job}")).await.text();
+    assert!(page.contains("let pass the storm limit by operator"), "{page}");
+}
+
+#[tokio::test]
 async fn what_a_role_may_not_do_is_refused_with_a_right_form_too() {
     let folder = Folder::new();
     let gateway = guarded(&folder).await;
@@ -264,6 +368,9 @@ async fn what_a_role_may_not_do_is_refused_with_a_right_form_too() {
         format!("/jobs/{job}/rerun"),
         format!("/jobs/{job}/cancel"),
         "/pause".to_owned(),
+        "/breakers/open".to_owned(),
+        "/breakers/close".to_owned(),
+        "/held/release".to_owned(),
         "/playbooks/fix/run".to_owned(),
     ] {
         let form = crate::support::visitor::Form {

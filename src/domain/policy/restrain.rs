@@ -131,7 +131,7 @@ impl Restraints {
                 BreakerState::Open => {
                     let end = breaker.until.map_or_else(
                         || "until a person resets it".to_owned(),
-                        |until| format!("until {until}"),
+                        |until| format!("until {}", until.to_second()),
                     );
                     (
                         format!("the breaker of {scope} is open {end}: {}", breaker.reason),
@@ -233,7 +233,10 @@ impl Restraints {
         let (reason, until) = match self.cooldown(wish) {
             Cooldown::Over => return None,
             Cooldown::Until(until) => (
-                format!("a job of this route on {target} ended less than {cooldown} ago; cooling down until {until}"),
+                format!(
+                    "a job of this route on {target} ended less than {cooldown} ago; cooling down until {}",
+                    until.to_second()
+                ),
                 Some(until),
             ),
             Cooldown::NotBegun => (

@@ -137,7 +137,8 @@ pub(crate) async fn reset(
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn breakable(scope: Scope) -> Result<Scope, Problem> {
+/// The scope, if it may have a breaker.
+pub(crate) fn breakable(scope: Scope) -> Result<Scope, Problem> {
     match scope {
         Scope::All | Scope::Route(_) => Ok(scope),
         Scope::Target(_) => Err(Problem::invalid(

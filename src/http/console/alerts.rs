@@ -8,7 +8,7 @@ use crate::http::App;
 use crate::http::console::access::Reader;
 use crate::http::console::failure::Failure;
 use crate::http::console::links::{self, Outside, Pair};
-use crate::http::console::moment::{Length, Moment};
+use crate::http::console::moment::{Length, Moment, Told};
 use crate::http::console::reply::{encoded, page};
 use crate::http::console::row::Row;
 use crate::http::console::shell::{Place, Shell};
@@ -82,7 +82,7 @@ struct Line {
     at: Moment,
     tone: &'static str,
     symbol: &'static str,
-    text: String,
+    text: Told,
     route: Option<String>,
     job: Option<String>,
 }
@@ -196,7 +196,7 @@ impl Line {
             at: Moment(entry.at),
             tone,
             symbol,
-            text: entry.text.clone(),
+            text: Told(entry.text.clone()),
             route: entry.route.clone(),
             job: entry.job.map(|job| job.to_string()),
         }

@@ -12,6 +12,7 @@ use crate::http::console::access::Operator;
 use crate::http::console::failure::Failure;
 use crate::http::console::form::Form;
 use crate::http::console::forms::FormToken;
+use crate::http::console::hosts;
 use crate::http::console::job::{Fact, plan_facts};
 use crate::http::console::pauses::token;
 use crate::http::console::reply::{page, see};
@@ -128,14 +129,10 @@ impl Act {
     }
 
     /// What it means.
-    fn sentence(self, job: &Job) -> String {
-        let hosts = match &job.parameters.limit {
-            Some(limit) => format!("on {limit}"),
-            None => "on all hosts that its plays choose".to_owned(),
-        };
+    fn sentence(self, job: &Job, hosts: &str) -> String {
         match self {
             Self::Approve => format!(
-                "{} will run {hosts}, with the inventory {}, as soon as its target is free.",
+                "As soon as its target is free, {} will run {hosts}. The inventory is {}.",
                 job.playbook, job.parameters.inventory
             ),
             Self::Reject => format!("{} will not run. The job ends as rejected.", job.playbook),
@@ -159,6 +156,7 @@ async fn confirm(app: &App, operator: &Operator, id: JobId, act: Act) -> Result<
     if let Some(refusal) = act.refusal(&job) {
         return Err(Problem::conflict(refusal).into());
     }
+    let hosts = hosts::of(app, &job.playbook, &job.parameters).await?;
     Ok(page(&AnswerPage {
         shell: Shell::of(app, &operator.0, Place::Jobs),
         token: token(app, &operator.0),
@@ -167,7 +165,7 @@ async fn confirm(app: &App, operator: &Operator, id: JobId, act: Act) -> Result<
         verb: act.verb(),
         path: act.path(),
         is_danger: act != Act::Approve,
-        sentence: act.sentence(&job),
+        sentence: act.sentence(&job, &hosts),
         facts: plan_facts(&job.parameters),
     }))
 }

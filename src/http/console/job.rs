@@ -20,7 +20,7 @@ use crate::http::console::job::parameters::Changed;
 pub(super) use crate::http::console::job::parameters::{Difference, Fact, differences, facts as plan_facts, shown};
 use crate::http::console::job::way::Step;
 use crate::http::console::links::{self, Outside, Pair};
-use crate::http::console::moment::{Length, Moment};
+use crate::http::console::moment::{Length, Moment, Told};
 use crate::http::console::reply::{encoded, page};
 use crate::http::console::row::{Row, cause};
 use crate::http::console::shell::{Place, Shell};
@@ -100,7 +100,7 @@ struct AttemptPart {
     number: u32,
     outcome: String,
     took: Option<Length>,
-    message: Option<String>,
+    message: Option<Told>,
     start: String,
     log: String,
 }
@@ -269,7 +269,7 @@ impl AttemptPart {
             took: attempt
                 .finished_at
                 .map(|finished| Length(finished.since(attempt.started_at))),
-            message: attempt.message.clone(),
+            message: attempt.message.clone().map(Told),
             start,
             log: format!("/jobs/{}/log?attempt={}", job.id, attempt.number),
         }

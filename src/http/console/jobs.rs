@@ -29,19 +29,36 @@ struct JobsPage {
 struct Filters {
     q: String,
     statuses: Vec<Choice>,
-    reasons: Vec<Choice>,
-    triggers: Vec<Choice>,
-    playbooks: Vec<Choice>,
-    routes: Vec<Choice>,
-    target: String,
-    alertname: String,
-    fingerprint: String,
+    reasons: Select,
+    triggers: Select,
+    playbooks: Select,
+    routes: Select,
+    /// As many as the address has, and at least one to write into.
+    targets: Vec<String>,
+    alertnames: Vec<String>,
+    fingerprints: Vec<String>,
     since: String,
     until: String,
     /// Whether more than the text and the statuses is asked for.
     has_more: bool,
     /// Whether anything is.
     has_any: bool,
+}
+
+/// A list to choose from: one value, unless the address has several already.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Select {
+    choices: Vec<Choice>,
+    is_many: bool,
+}
+
+impl From<Vec<Choice>> for Select {
+    fn from(choices: Vec<Choice>) -> Self {
+        Self {
+            is_many: choices.iter().filter(|choice| choice.is_chosen).count() > 1,
+            choices,
+        }
+    }
 }
 
 /// One value of a control.
@@ -136,19 +153,25 @@ impl Filters {
         Self {
             q: text("q"),
             statuses: words(query, "status", JobStatus::ALL.iter().map(|status| status.as_str())),
-            reasons: words(query, "reason", Reason::ALL.iter().map(|reason| reason.as_str())),
-            triggers: words(query, "trigger", Trigger::ALL.iter().map(|trigger| trigger.as_str())),
-            playbooks: names(query, "playbook", playbooks),
-            routes: names(query, "route", routes),
-            target: text("target"),
-            alertname: text("alertname"),
-            fingerprint: text("fingerprint"),
+            reasons: words(query, "reason", Reason::ALL.iter().map(|reason| reason.as_str())).into(),
+            triggers: words(query, "trigger", Trigger::ALL.iter().map(|trigger| trigger.as_str())).into(),
+            playbooks: names(query, "playbook", playbooks).into(),
+            routes: names(query, "route", routes).into(),
+            targets: texts(query, "target"),
+            alertnames: texts(query, "alertname"),
+            fingerprints: texts(query, "fingerprint"),
             since: time("since"),
             until: time("until"),
             has_more,
             has_any: has_more || ["q", "status"].iter().any(is_asked),
         }
     }
+}
+
+/// What stands in the fields of that name.
+fn texts(query: &Query, name: &str) -> Vec<String> {
+    let texts: Vec<String> = query.all(name).map(str::to_owned).collect();
+    if texts.is_empty() { vec![String::new()] } else { texts }
 }
 
 fn words<'a>(query: &Query, name: &str, all: impl Iterator<Item = &'a str>) -> Vec<Choice> {
@@ -198,6 +221,17 @@ mod tests {
         assert_eq!(tidied(&query("q=&route=")).as_deref(), Some(""));
         assert_eq!(tidied(&query("status=failed&q=a%20b")), None);
         assert_eq!(tidied(&query("")), None);
+    }
+
+    #[test]
+    fn controls_hold_all_that_the_address_asks_for() {
+        let asked = query("trigger=rerun&trigger=manual&reason=lost&target=a&target=b");
+        let triggers = Trigger::ALL.iter().map(|trigger| trigger.as_str());
+        let reasons = Reason::ALL.iter().map(|reason| reason.as_str());
+        assert!(Select::from(words(&asked, "trigger", triggers)).is_many);
+        assert!(!Select::from(words(&asked, "reason", reasons)).is_many);
+        assert_eq!(texts(&asked, "target"), ["a", "b"]);
+        assert_eq!(texts(&asked, "alertname"), [""]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use askama::filters::HtmlSafe;
+use askama::filters::{Html, HtmlSafe, escape};
 
 use crate::domain::timestamp::Timestamp;
 
@@ -25,6 +25,41 @@ impl fmt::Display for Moment {
 
 /// Digits, dashes and what is written above.
 impl HtmlSafe for Moment {}
+
+/// A sentence from elsewhere. The times in it, which the gateway writes in UTC, are elements like every other time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Told(pub(super) String);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, word) in self.0.split(' ').enumerate() {
+            if at > 0 {
+                f.write_str(" ")?;
+            }
+            // As in "until 2026-01-31T09:00:00Z, or earlier".
+            let end = word.find('Z').map_or(0, |end| end + 1);
+            let (time, rest) = word.split_at(end);
+            match time.parse() {
+                Ok(time) => write!(f, "{}{}", Moment(time), Escaped(rest))?,
+                Err(_) => Escaped(word).fmt(f)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is no time is escaped above.
+impl HtmlSafe for Told {}
+
+/// A text, safe in a page.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok(escaped) = escape(self.0, Html);
+        escaped.fmt(f)
+    }
+}
 
 /// How long something took or takes: the two largest units, as in `3 min 20 s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +98,19 @@ mod tests {
             at("2026-01-31T10:00:00+01:00"),
             "<time datetime=\"2026-01-31T09:00:00Z\">2026-01-31 09:00:00 UTC</time>"
         );
+    }
+
+    #[test]
+    fn times_in_a_sentence_are_times_and_the_rest_is_text() {
+        let told = |text: &str| Told(text.to_owned()).to_string();
+        assert_eq!(
+            told("cooling  down until 2026-01-31T09:00:00.5Z, at <most>"),
+            "cooling  down until <time datetime=\"2026-01-31T09:00:00.5Z\">2026-01-31 09:00:00 UTC</time>, at &#60;most&#62;"
+        );
+        for text in ["Zürich", "<b>2026-01-31T09:00:00Z</b>", "no time at 9Z", ""] {
+            assert!(!told(text).contains("<time"), "{text}");
+            assert!(!told(text).contains("<b"), "{text}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::domain::ids::NotificationId;
 use crate::http::App;
 use crate::http::console::access::Reader;
 use crate::http::console::failure::Failure;
-use crate::http::console::moment::Moment;
+use crate::http::console::moment::{Moment, Told};
 use crate::http::console::reply::{encoded, page};
 use crate::http::console::shell::{Place, Shell};
 use crate::http::console::tester::{laid_out, mark};
@@ -61,7 +61,7 @@ struct DecisionLine {
     tone: &'static str,
     symbol: &'static str,
     word: String,
-    reason: String,
+    reason: Told,
     job: Option<String>,
 }
 
@@ -130,7 +130,7 @@ impl DecisionLine {
             tone,
             symbol,
             word,
-            reason: decision.reason.clone(),
+            reason: Told(decision.reason.clone()),
             job: decision.job.map(|job| job.to_string()),
         }
     }

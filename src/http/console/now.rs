@@ -15,7 +15,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::http::App;
 use crate::http::console::access::Reader;
 use crate::http::console::failure::Failure;
-use crate::http::console::moment::{Length, Moment};
+use crate::http::console::moment::{Length, Moment, Told};
 use crate::http::console::now::strip::Strip;
 use crate::http::console::now::waiting::Waits;
 use crate::http::console::pauses::Paused;
@@ -46,6 +46,8 @@ struct NowPage {
     waiting_has_more: bool,
     held: Vec<HeldPart>,
     held_has_more: bool,
+    /// Some of it is held back by the storm limit.
+    is_storm: bool,
     strip: Strip,
 }
 
@@ -65,7 +67,7 @@ struct FiringPart {
     /// The job, if there is one.
     job: Option<String>,
     badge: Badge,
-    state: String,
+    state: Told,
 }
 
 /// What is held back.
@@ -75,7 +77,7 @@ struct HeldPart {
     route: String,
     target: String,
     word: String,
-    reason: String,
+    reason: Told,
     since: Moment,
     /// Until it is decided again.
     left: Option<Length>,
@@ -86,7 +88,9 @@ struct HeldPart {
 struct BreakerPart {
     scope: String,
     state: &'static str,
-    reason: String,
+    /// As an address has it.
+    scope_encoded: String,
+    reason: Told,
     since: Moment,
     until: Option<Moment>,
 }
@@ -103,7 +107,7 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
     let waiting = list(&app, &[JobStatus::Queued]).await?;
     let strip = strip::read(&app, now).await?;
     let breakers = app.store.breakers().await?;
-    let waits = Waits::new(&pauses, &running.items, now);
+    let waits = Waits::new((&pauses, &breakers), &running.items, now);
     let ended = last_jobs(&app, &firing.alerts).await?;
     let at_work = AtWork::of([&ended, &to_approve.items, &waiting.items, &running.items], &held.items);
     let shell = Shell::of(&app, &reader.0, Place::Now);
@@ -126,6 +130,7 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
         waiting_has_more: waiting.next.is_some(),
         held: held.items.iter().map(|held| HeldPart::of(held, now)).collect(),
         held_has_more: held.next.is_some(),
+        is_storm: !app.store.storm_held(1).await?.routes.is_empty(),
         to_approve: Part::of(&to_approve, now),
         running: Part::of(&running, now),
         strip,
@@ -206,12 +211,12 @@ impl FiringPart {
         let job = at_work.jobs.get(fingerprint);
         let (badge, state) = match (job, at_work.held.get(fingerprint)) {
             (Some(job), held) if held.is_none() || !job.status.is_finished() => {
-                (Badge::of(job), format!("{} {}", job.playbook, verdict(job)))
+                (Badge::of(job), Told(format!("{} {}", job.playbook, verdict(job))))
             }
-            (_, Some(held)) => (badge("wait", "‖", held_word(held.kind)), held.reason.clone()),
+            (_, Some(held)) => (badge("wait", "‖", held_word(held.kind)), Told(held.reason.clone())),
             (_, None) => (
                 badge("off", "–", "nothing runs"),
-                "nothing is being done about it".to_owned(),
+                Told("nothing is being done about it".to_owned()),
             ),
         };
         let labels = alert.labels.iter().filter(|(name, _)| name.as_str() != "alertname");
@@ -237,7 +242,7 @@ impl HeldPart {
             route: held.route.clone(),
             target: held.target.to_string(),
             word: held_word(held.kind).to_owned(),
-            reason: held.reason.clone(),
+            reason: Told(held.reason.clone()),
             since: Moment(held.since),
             left: held.due_at.map(|due| Length(due.since(now))),
             until: held.due_at.map(Moment),
@@ -259,12 +264,13 @@ impl BreakerPart {
     fn of(breaker: &Breaker, now: Timestamp) -> Self {
         Self {
             scope: breaker.scope.to_string(),
+            scope_encoded: encoded(&breaker.scope.to_string()),
             state: match breaker.state(now) {
                 BreakerState::Open => "open",
                 BreakerState::HalfOpen => "half open: the next job tries",
                 BreakerState::Trying(_) => "half open: a job tries",
             },
-            reason: breaker.reason.clone(),
+            reason: Told(breaker.reason.clone()),
             since: Moment(breaker.opened_at),
             until: breaker.until.map(Moment),
         }

@@ -158,7 +158,8 @@ fn scope_of(text: Option<&str>) -> Result<Scope, Problem> {
     scope.map_err(|error| Problem::invalid("scope", error.to_string()))
 }
 
-fn by(app: &App, operator: &Operator, form: &Form) -> By {
+/// Who does it now, and what they say about it.
+pub(super) fn by(app: &App, operator: &Operator, form: &Form) -> By {
     By {
         name: operator.0.caller.name.clone(),
         at: app.clock.now(),

@@ -13,6 +13,7 @@ use crate::http::console::access::{Operator, Reader};
 use crate::http::console::failure::Failure;
 use crate::http::console::form::Form;
 use crate::http::console::forms::FormToken;
+use crate::http::console::hosts;
 use crate::http::console::job::{Fact, plan_facts, shown};
 use crate::http::console::pauses::token;
 use crate::http::console::playbooks::fields::{Field, Filled, fields, fill};
@@ -167,7 +168,7 @@ pub(super) async fn run(
         return make_once(&app, nonce, move |app| make(app, (nonce, caller), filled.request)).await;
     }
     match preview(&app, &operator, (nonce, filled)).await {
-        Ok((new, check)) => confirm(&app, &operator, &form, (new, check)),
+        Ok((new, check)) => confirm(&app, &operator, &form, (new, check)).await,
         Err(problem) => {
             let mut again = run_page(&app, &operator, &playbook, Some(&form));
             again.detail = Some(problem.to_string());
@@ -189,17 +190,19 @@ async fn preview(
     Ok((made.map_err(|_| Problem::internal())??, check))
 }
 
-fn confirm(app: &App, operator: &Operator, form: &Form, (new, check): (NewJob, bool)) -> Result<HttpResponse, Failure> {
+async fn confirm(
+    app: &App,
+    operator: &Operator,
+    form: &Form,
+    (new, check): (NewJob, bool),
+) -> Result<HttpResponse, Failure> {
     let argv = app.catalogue.in_force().argv(&crate::domain::parameters::Plan {
         playbook: new.playbook.clone(),
         target: new.target.clone(),
         parameters: new.parameters.clone(),
         checks: new.checks.clone(),
     });
-    let hosts = match &new.parameters.limit {
-        Some(limit) => format!("on {limit}"),
-        None => "on all hosts that its plays choose".to_owned(),
-    };
+    let hosts = hosts::of(app, &new.playbook, &new.parameters).await?;
     let how = if new.parameters.check {
         " in check mode, which changes nothing,"
     } else {
@@ -212,7 +215,7 @@ fn confirm(app: &App, operator: &Operator, form: &Form, (new, check): (NewJob, b
         token: token(app, &operator.0),
         encoded: encoded(&new.playbook),
         sentence: format!(
-            "{} will run{how} {hosts}, with the inventory {}. It works on the target {}.",
+            "{} will run{how} {hosts}. The inventory is {}, the target {}.",
             new.playbook, new.parameters.inventory, new.target
         ),
         name: new.playbook,

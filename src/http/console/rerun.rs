@@ -13,6 +13,7 @@ use crate::http::console::access::Operator;
 use crate::http::console::failure::Failure;
 use crate::http::console::form::Form;
 use crate::http::console::forms::FormToken;
+use crate::http::console::hosts;
 use crate::http::console::job::{Difference, Fact, differences, plan_facts};
 use crate::http::console::pauses::token;
 use crate::http::console::reply::{page, see};
@@ -20,6 +21,7 @@ use crate::http::console::shell::{Place, Shell};
 use crate::http::console::words;
 use crate::http::input::{PathId, Query};
 use crate::http::problem::Problem;
+use crate::store::StoreError;
 
 #[derive(Template)]
 #[template(path = "rerun.html")]
@@ -87,7 +89,7 @@ pub(super) async fn form(
         token,
         id: old.id.to_string(),
         subject: words::subject(&old),
-        sentence: sentence(&old, &new, hosts),
+        sentence: sentence(&app, &old, &new, hosts).await?,
         hosts: if hosts == Hosts::Failed { "failed" } else { "all" },
         check,
         facts: plan_facts(&new.parameters),
@@ -97,35 +99,26 @@ pub(super) async fn form(
 }
 
 /// On which hosts what happens.
-fn sentence(old: &Job, new: &NewJob, hosts: Hosts) -> String {
-    let last = old.attempts.last();
-    let where_to = match (hosts, last, &new.parameters.limit) {
-        (Hosts::Failed, Some(last), _) => {
+async fn sentence(app: &App, old: &Job, new: &NewJob, hosts: Hosts) -> Result<String, StoreError> {
+    let where_to = match (hosts, old.attempts.last()) {
+        (Hosts::Failed, Some(last)) => {
             let failed = failed_hosts(&last.recap);
             match failed.len() {
                 1 => format!("on the host that failed: {}", words::named(&failed)),
                 many => format!("on the {many} hosts that failed: {}", words::named(&failed)),
             }
         }
-        (_, _, Some(limit)) => format!("on {limit}"),
-        (_, Some(last), None) if !last.recap.is_empty() => {
-            let before: Vec<&str> = last.recap.keys().map(String::as_str).collect();
-            format!(
-                "on all hosts that its plays choose; last time these were {}",
-                words::named(&before)
-            )
-        }
-        (_, _, None) => "on all hosts that its plays choose".to_owned(),
+        (Hosts::Failed | Hosts::All, _) => hosts::of(app, &new.playbook, &new.parameters).await?,
     };
     let what = if new.parameters.check {
         "run in check mode, which changes nothing,"
     } else {
         "run"
     };
-    format!(
-        "{} will {what} {where_to}, with the inventory {}.",
+    Ok(format!(
+        "{} will {what} {where_to}. The inventory is {}.",
         new.playbook, new.parameters.inventory
-    )
+    ))
 }
 
 /// Does it. A form that is sent twice makes one job, whose name it has carried from the beginning.

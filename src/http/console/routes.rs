@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use crate::domain::notify::Notify;
-use crate::domain::pause::{Pause, Scope};
+use crate::domain::pause::{Breaker, Pause, Scope};
 use crate::domain::route::{Mode, OnResolved, Route};
 use crate::domain::rules::{BreakerRule, FlapRule, Retry};
 use crate::domain::span::Span;
@@ -34,13 +34,15 @@ struct RoutePart {
     mode: &'static str,
     facts: Vec<Fact>,
     is_paused: bool,
+    /// Its breaker is not closed.
+    is_tripped: bool,
 }
 
 /// The page.
 pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> Result<HttpResponse, Failure> {
     query.only(&[])?;
     let catalogue = app.catalogue.in_force();
-    let pauses = app.store.pauses().await?;
+    let (pauses, breakers) = (app.store.pauses().await?, app.store.breakers().await?);
     let rules = catalogue.fleet();
     let storm = rules
         .storm
@@ -55,7 +57,7 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
         routes: catalogue
             .routes()
             .iter()
-            .map(|route| RoutePart::of(route, &pauses))
+            .map(|route| RoutePart::of(route, &pauses, &breakers))
             .collect(),
         fleet: fleet
             .into_iter()
@@ -72,12 +74,8 @@ fn fact(name: &str, value: String) -> Fact {
 }
 
 impl RoutePart {
-    fn of(route: &Route, pauses: &[Pause]) -> Self {
-        let covers = |pause: &Pause| match &pause.scope {
-            Scope::All => true,
-            Scope::Route(name) => *name == route.name,
-            Scope::Target(_) => false,
-        };
+    fn of(route: &Route, pauses: &[Pause], breakers: &[Breaker]) -> Self {
+        let covers = |scope: &Scope| scope.concerns(&route.name, None);
         Self {
             name: route.name.clone(),
             encoded: encoded(&route.name),
@@ -85,7 +83,8 @@ impl RoutePart {
             does: does(route),
             mode: route.mode.as_str(),
             facts: facts(route),
-            is_paused: pauses.iter().any(covers),
+            is_paused: pauses.iter().any(|pause| covers(&pause.scope)),
+            is_tripped: breakers.iter().any(|breaker| covers(&breaker.scope)),
         }
     }
 }

@@ -18,7 +18,6 @@ use crate::http::console::reply::{encoded, page};
 use crate::http::console::shell::{Place, Shell};
 use crate::http::console::stats::chart::{Bars, Lines};
 use crate::http::input::Query;
-use crate::store::overview::LATELY;
 use crate::store::read::{RepeatOffender, Tally};
 use crate::store::{HeldCount, Stretch};
 
@@ -55,7 +54,6 @@ struct StatsPage {
     targets: Vec<TallyRow>,
     offenders: Vec<OffenderRow>,
     held: Vec<HeldRow>,
-    lately: u32,
 }
 
 /// A window that may be chosen.
@@ -115,7 +113,7 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
     let stretch = stretch_of(chosen);
     let trend = app.store.trend(since, stretch, now).await?;
     let statistics = app.store.statistics(since).await?;
-    let held = app.store.held_lately(since).await?;
+    let held = app.store.held_since(since).await?;
     let sum = |of: fn(&Stretch) -> u64| trend.iter().map(of).sum::<u64>();
     let (succeeded, failed) = (sum(|one| one.succeeded), sum(|one| one.failed));
     Ok(page(&StatsPage {
@@ -140,7 +138,6 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
             .map(OffenderRow::of)
             .collect(),
         held: held.iter().map(HeldRow::of).collect(),
-        lately: LATELY,
     }))
 }
 

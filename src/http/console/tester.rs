@@ -13,7 +13,7 @@ use crate::http::console::access::{Reader, Who};
 use crate::http::console::failure::Failure;
 use crate::http::console::form::Form;
 use crate::http::console::job::{Fact, shown};
-use crate::http::console::moment::Moment;
+use crate::http::console::moment::{Moment, Told};
 use crate::http::console::reply::{encoded, page, page_with};
 use crate::http::console::shell::{Place, Shell};
 use crate::http::input::Query;
@@ -87,7 +87,8 @@ struct StepPart {
     tone: &'static str,
     symbol: &'static str,
     word: String,
-    reason: String,
+    reason: Told,
+    cools_until: Option<Moment>,
     facts: Vec<Fact>,
     argv: Option<String>,
 }
@@ -205,7 +206,6 @@ impl StepPart {
             ("Target", route.target.as_ref().map(ToString::to_string)),
             ("Paused", route.paused.then(|| "yes".to_owned())),
             ("Breaker", route.breaker.map(|state| state.replace('_', " "))),
-            ("Cooldown until", route.cooldown_until.map(|until| until.to_string())),
         ];
         let caps = route.caps.iter().map(|cap| Fact {
             name: format!("Cap of {}", cap.cap),
@@ -226,7 +226,8 @@ impl StepPart {
             tone,
             symbol,
             word,
-            reason: route.reason.clone(),
+            reason: Told(route.reason.clone()),
+            cools_until: route.cooldown_until.map(Moment),
             facts: facts.chain(caps).chain(vars).collect(),
             argv: route.argv.as_ref().map(|argv| argv.join(" ")),
         }

@@ -22,7 +22,7 @@ use crate::store::read::{
 };
 use crate::store::{
     ActiveRun, Answer, Brakes, By, Canceled, Claim, Comeback, Ended, Firing, HeartbeatMiss, HeldBack, HeldCount,
-    Overview, Received, Session, SessionKey, Sessions, Store, StoreError, Stretch, Withdrawal,
+    Overview, Received, Session, SessionKey, Sessions, Store, StoreError, StormHeld, Stretch, Withdrawal,
 };
 
 #[derive(Default)]
@@ -150,7 +150,7 @@ impl Brakes for FakeStore {
         })
     }
 
-    async fn release_held(&self, _: Option<String>, _: Timestamp) -> Result<u64, StoreError> {
+    async fn release_held(&self, _: Option<String>, _: By) -> Result<u64, StoreError> {
         self.check().map(|()| 0)
     }
 
@@ -225,7 +225,11 @@ impl Overview for FakeStore {
         self.check().map(|()| self.state().trend.clone())
     }
 
-    async fn held_lately(&self, _: Timestamp) -> Result<Vec<HeldCount>, StoreError> {
+    async fn storm_held(&self, _: u32) -> Result<StormHeld, StoreError> {
+        self.check().map(|()| StormHeld::default())
+    }
+
+    async fn held_since(&self, _: Timestamp) -> Result<Vec<HeldCount>, StoreError> {
         self.check().map(|()| Vec::new())
     }
 

@@ -9,9 +9,10 @@ use rusqlite::params;
 use crate::domain::alert::AlertStatus;
 use crate::domain::decision::Decision;
 use crate::domain::ids::{EpisodeId, Fingerprint, JobId, NotificationId};
+use crate::domain::job::NewJob;
 use crate::domain::policy::{Delivery, EpisodeChange, Verdict, decide, decide_again};
 use crate::domain::timestamp::Timestamp;
-use crate::store::sqlite::insert::insert_jobs;
+use crate::store::sqlite::insert::{insert_jobs, note};
 use crate::store::sqlite::resolve::{resolve_jobs, settle_due};
 use crate::store::sqlite::rows::{ids, integer, to_json};
 use crate::store::sqlite::writer::{Scope, Write};
@@ -160,6 +161,9 @@ impl Write for DecideAgain {
             let mut ledger = ledger::read(scope.connection, &[delivery])?;
             let verdict = decide_again(delivery, &mut ledger);
             carry_out(scope, &[(delivery, &verdict)])?;
+            if let Some(by) = &held_back.released_by {
+                let_pass(scope, &verdict.jobs, by, now)?;
+            }
             held::free_due(scope, held_back, now)?;
             // They are of the gateway's own accord.
             insert_decisions(scope, delivery, &verdict.decisions, None)?;
@@ -167,6 +171,20 @@ impl Write for DecideAgain {
         }
         Ok(decisions)
     }
+}
+
+/// Names the person who let these jobs' alert pass.
+fn let_pass(scope: &mut Scope<'_>, jobs: &[NewJob], by: &str, now: Timestamp) -> Result<(), StoreError> {
+    for job in jobs {
+        note(
+            scope,
+            &job.id.to_string(),
+            now,
+            ("let_pass", by),
+            "let pass the storm limit",
+        )?;
+    }
+    Ok(())
 }
 
 fn insert_notification(scope: &mut Scope<'_>, post: &Post) -> Result<(), StoreError> {

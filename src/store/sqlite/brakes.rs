@@ -35,8 +35,8 @@ impl Brakes for SqliteStore {
         self.readers.read(move |connection| held::list(connection, &page)).await
     }
 
-    async fn release_held(&self, route: Option<String>, now: Timestamp) -> Result<u64, StoreError> {
-        self.writer.write(held::ReleaseHeld { route, now }).await
+    async fn release_held(&self, route: Option<String>, by: By) -> Result<u64, StoreError> {
+        self.writer.write(held::ReleaseHeld { route, by }).await
     }
 
     async fn reconsider_held(&self, now: Timestamp) -> Result<(), StoreError> {

@@ -198,10 +198,11 @@ impl Finish {
             VERIFY_JOB,
             params![self.key.job.to_string(), self.key.fence, until.as_micros()],
         )?;
+        let told = until.to_second();
         let message = if by_query {
-            format!("waits until {until} for the route's query to become true")
+            format!("waits until {told} for the route's query to become true")
         } else {
-            format!("waits until {until} for the alert to resolve")
+            format!("waits until {told} for the alert to resolve")
         };
         about(scope, &self.key, self.ending.finished_at, ("verifying", message))
     }

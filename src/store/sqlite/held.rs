@@ -11,9 +11,11 @@ use crate::domain::timestamp::Timestamp;
 use crate::store::read::{Page, PageRequest};
 use crate::store::sqlite::connection::{Connection, Row};
 use crate::store::sqlite::page::cut;
-use crate::store::sqlite::rows::{ids, integer, json, parsed, parsed_option, target, time, time_option, to_json, word};
+use crate::store::sqlite::rows::{
+    count, ids, integer, json, parsed, parsed_option, target, time, time_option, to_json, word,
+};
 use crate::store::sqlite::writer::{Scope, Write};
-use crate::store::{HeldBack, StoreError};
+use crate::store::{By, HeldBack, StoreError, StormHeld};
 
 /// A repeated report does not lose its turn.
 const HOLD: &str = "
@@ -70,7 +72,19 @@ const RECONSIDER: &str = "
 
 const RELEASE_HELD: &str = "
     -- release_held
-    UPDATE held SET due_at = ?1, released = 1 WHERE decision = 'held' AND (?2 IS NULL OR route = ?2)";
+    UPDATE held SET due_at = ?1, released_by = ?3 WHERE decision = 'held' AND (?2 IS NULL OR route = ?2)";
+
+const STORM_ROUTES: &str = "
+    -- storm_routes
+    SELECT route, COUNT(*) AS count
+    FROM   held INDEXED BY held_by_decision
+    WHERE  decision = 'held'
+    GROUP  BY route
+    ORDER  BY route";
+
+const STORM_NEXT: &str = "
+    -- storm_next
+    SELECT * FROM held INDEXED BY held_by_decision WHERE decision = 'held' ORDER BY due_at LIMIT ?1";
 
 const DUE: &str = "
     -- due_held
@@ -194,14 +208,17 @@ impl Write for Reconsider {
 /// Lets what the storm limit holds back pass.
 pub(super) struct ReleaseHeld {
     pub(super) route: Option<String>,
-    pub(super) now: Timestamp,
+    pub(super) by: By,
 }
 
 impl Write for ReleaseHeld {
     type Output = u64;
 
     fn apply(self, scope: &mut Scope<'_>) -> Result<u64, StoreError> {
-        let done = scope.execute(RELEASE_HELD, params![self.now.as_micros(), &self.route])?;
+        let done = scope.execute(
+            RELEASE_HELD,
+            params![self.by.at.as_micros(), &self.route, &self.by.name],
+        )?;
         scope.held_back();
         Ok(done)
     }
@@ -233,6 +250,19 @@ pub(super) fn list(connection: &Connection, page: &PageRequest) -> Result<Page<H
     Ok(Page { items, next })
 }
 
+/// What the storm limit holds back.
+pub(super) fn of_storm(connection: &Connection, most: u32) -> Result<StormHeld, StoreError> {
+    let routes = connection.all(STORM_ROUTES, [])?;
+    let next = connection.all(STORM_NEXT, params![most])?;
+    Ok(StormHeld {
+        routes: routes
+            .iter()
+            .map(|row| Ok((row.get("route")?, count(row, "count")?)))
+            .collect::<Result<_, StoreError>>()?,
+        next: next.iter().map(held_back).collect::<Result<_, _>>()?,
+    })
+}
+
 fn held_back(row: &Row) -> Result<HeldBack, StoreError> {
     Ok(HeldBack {
         episode: parsed(row, "episode")?,
@@ -242,7 +272,7 @@ fn held_back(row: &Row) -> Result<HeldBack, StoreError> {
         target: target(row)?,
         since: time(row, "since")?,
         due_at: time_option(row, "due_at")?,
-        is_released: row.get("released")?,
+        released_by: row.get("released_by")?,
         posted_by: row.get("posted_by")?,
         alert: json(row, "alert")?,
         group: json(row, "alert_group")?,

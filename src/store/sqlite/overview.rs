@@ -9,11 +9,12 @@ use crate::domain::decision::DecisionKind;
 use crate::domain::ids::Fingerprint;
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
-use crate::store::overview::{Firing, FiringAlert, HeldCount, LATELY, Overview, Stretch};
+use crate::store::overview::{Firing, FiringAlert, HeldCount, Overview, StormHeld, Stretch};
 use crate::store::read::AlertStory;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::alerts;
 use crate::store::sqlite::connection::{Connection, Row};
+use crate::store::sqlite::held;
 use crate::store::sqlite::rows::{count, fingerprint, json, time, word};
 use crate::store::sqlite::trend;
 
@@ -37,13 +38,13 @@ const FIRES: &str = "
     JOIN   episodes ON episodes.id = alerts.last_episode
     WHERE  alerts.fingerprint = ?1";
 
-/// In the order of their rows, which is that of time.
-const DECIDED_LATELY: &str = "
-    -- decided_lately
+const HELD_SINCE: &str = "
+    -- held_since
     SELECT decision, COUNT(*) AS count
-    FROM   (SELECT decision, at FROM decisions ORDER BY id DESC LIMIT ?2) AS decided
-    WHERE  at >= ?1
-    GROUP  BY decision";
+    FROM   decisions INDEXED BY decisions_held_back
+    WHERE  at >= ?1 AND decision IN ('paused', 'tripped', 'held', 'flapping', 'capped', 'cooling_down', 'guarded')
+    GROUP  BY decision
+    ORDER  BY count DESC, decision";
 
 #[async_trait]
 impl Overview for SqliteStore {
@@ -64,10 +65,14 @@ impl Overview for SqliteStore {
             .await
     }
 
-    async fn held_lately(&self, since: Timestamp) -> Result<Vec<HeldCount>, StoreError> {
+    async fn storm_held(&self, most: u32) -> Result<StormHeld, StoreError> {
         self.readers
-            .read(move |connection| held_lately(connection, since))
+            .read(move |connection| held::of_storm(connection, most))
             .await
+    }
+
+    async fn held_since(&self, since: Timestamp) -> Result<Vec<HeldCount>, StoreError> {
+        self.readers.read(move |connection| held_since(connection, since)).await
     }
 
     async fn alert_story(&self, fingerprint: &Fingerprint, most: u32) -> Result<Option<AlertStory>, StoreError> {
@@ -87,26 +92,15 @@ fn firing(connection: &Connection, most: u32) -> Result<Firing, StoreError> {
     })
 }
 
-fn held_lately(connection: &Connection, since: Timestamp) -> Result<Vec<HeldCount>, StoreError> {
-    let mut counts = Vec::new();
-    for row in connection.all(DECIDED_LATELY, params![since.as_micros(), LATELY])? {
-        let kind = word(&row, "decision", DecisionKind::parse)?;
-        let holds_back = matches!(
-            kind,
-            DecisionKind::Paused
-                | DecisionKind::Tripped
-                | DecisionKind::Held
-                | DecisionKind::Flapping
-                | DecisionKind::Capped
-                | DecisionKind::CoolingDown
-                | DecisionKind::Guarded
-        );
-        if holds_back {
-            let count = count(&row, "count")?;
-            counts.push(HeldCount { kind, count });
-        }
-    }
-    Ok(counts)
+fn held_since(connection: &Connection, since: Timestamp) -> Result<Vec<HeldCount>, StoreError> {
+    let rows = connection.all(HELD_SINCE, params![since.as_micros()])?;
+    let counted = rows.iter().map(|row| {
+        Ok(HeldCount {
+            kind: word(row, "decision", DecisionKind::parse)?,
+            count: count(row, "count")?,
+        })
+    });
+    counted.collect()
 }
 
 fn alert(row: &Row) -> Result<FiringAlert, StoreError> {

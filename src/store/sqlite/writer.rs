@@ -82,6 +82,7 @@ impl Scope<'_> {
     /// Notes that something is held back, or is to be decided again.
     pub(super) fn held_back(&mut self) {
         self.committed.held_back = true;
+        self.noticed();
     }
 
     /// Notes that what may be claimed has changed, without any job's doing.

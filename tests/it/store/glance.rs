@@ -147,9 +147,9 @@ async fn what_was_held_back_lately_is_counted_by_its_cause() {
             .post(vec![firing(name, world.now()).via(capped.clone(), "one")])
             .await;
     }
-    let held = world.store.held_lately(world.ago(HOUR)).await.unwrap();
+    let held = world.store.held_since(world.ago(HOUR)).await.unwrap();
     let counts: Vec<_> = held.iter().map(|held| (held.kind, held.count)).collect();
     assert_eq!(counts, [(DecisionKind::Capped, 2)]);
     world.pass(60);
-    assert!(world.store.held_lately(world.ago(1)).await.unwrap().is_empty());
+    assert!(world.store.held_since(world.ago(1)).await.unwrap().is_empty());
 }

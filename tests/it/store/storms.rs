@@ -7,9 +7,10 @@ use healgate::domain::decision::DecisionKind;
 use healgate::domain::route::Route;
 use healgate::domain::rules::{FlapRule, Fleet, StormRule};
 use healgate::domain::span::Span;
+use healgate::store::read::JobFilter;
 
 use super::brakes::{after, told};
-use super::world::{Report, World, firing, resolved, route, verified};
+use super::world::{Report, World, firing, first, resolved, route, verified};
 
 /// Two jobs in five minutes.
 fn two_per_window() -> Fleet {
@@ -45,12 +46,14 @@ async fn a_storm_is_held_until_the_window_allows_or_a_person_lets_it_pass() {
     assert_eq!(
         world
             .store
-            .release_held(Some("other".to_owned()), world.now())
+            .release_held(Some("other".to_owned()), world.by("olaf"))
             .await
             .unwrap(),
         0
     );
-    assert_eq!(world.store.release_held(None, world.now()).await.unwrap(), 2);
+    let storm = world.store.storm_held(1).await.unwrap();
+    assert_eq!((storm.routes, storm.next.len()), (vec![("r".to_owned(), 2)], 1));
+    assert_eq!(world.store.release_held(None, world.by("olaf")).await.unwrap(), 2);
     let again: Vec<DecisionKind> = world
         .decide_due()
         .await
@@ -58,6 +61,20 @@ async fn a_storm_is_held_until_the_window_allows_or_a_person_lets_it_pass() {
         .map(|decision| decision.kind)
         .collect();
     assert_eq!(again, [Queued, Queued]);
+    let passed = world
+        .store
+        .list_jobs(&JobFilter::default(), first(2))
+        .await
+        .unwrap()
+        .items;
+    for job in passed {
+        let events = world.store.job_events(job.id, first(9)).await.unwrap().items;
+        let told: Vec<(&str, &str)> = events
+            .iter()
+            .map(|event| (event.event.as_str(), event.by.as_str()))
+            .collect();
+        assert_eq!(told[1], ("let_pass", "olaf"), "{told:?}");
+    }
 
     world.pass(1);
     assert_eq!(world.post(reports(&["e"])).await[0].kind, Held);
@@ -190,7 +207,7 @@ async fn what_a_storm_holds_waits_for_its_turn_and_the_storm_is_told_of_once_in_
         ["storm"],
         "also where its route tells nobody"
     );
-    world.store.release_held(None, world.now()).await.unwrap();
+    world.store.release_held(None, world.by("olaf")).await.unwrap();
     world.decide_due().await;
     assert_eq!(world.post(vec![report("f")]).await[0].kind, DecisionKind::Held);
     assert_eq!(world.events_for("ops").await, [""; 0], "it is the same storm still");

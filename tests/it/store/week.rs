@@ -230,7 +230,11 @@ impl Week {
                 self.world.store.reset_breaker(of, self.world.by("ada")).await.unwrap();
             }
             Step::Release => {
-                self.world.store.release_held(None, self.world.now()).await.unwrap();
+                self.world
+                    .store
+                    .release_held(None, self.world.by("olaf"))
+                    .await
+                    .unwrap();
                 self.released = true;
             }
             Step::Prune => self.prune().await,

@@ -251,7 +251,7 @@ impl World {
             .cloned();
         let reached = known.map(|route| {
             let mut reached = self.reach(route, plan(held.target.as_str()));
-            reached.is_released = held.is_released;
+            reached.is_released = held.released_by.is_some();
             reached
         });
         let mut delivery = self.delivery(vec![]);

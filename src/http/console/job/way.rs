@@ -1,7 +1,7 @@
 //! The way that a job took: its history, with what each step means.
 
 use crate::domain::job::{Job, JobEvent};
-use crate::http::console::moment::{Length, Moment};
+use crate::http::console::moment::{Length, Moment, Told};
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub(super) struct Step {
     pub(super) after: Option<Length>,
     pub(super) tone: &'static str,
     pub(super) symbol: &'static str,
-    pub(super) message: String,
+    pub(super) message: Told,
     /// The person who did it; nothing where the gateway did.
     pub(super) by: Option<String>,
     pub(super) attempt: Option<u32>,
@@ -30,7 +30,7 @@ fn step(job: &Job, event: &JobEvent) -> Step {
         after: (!after.is_zero()).then_some(Length(after)),
         tone,
         symbol,
-        message: event.message.clone(),
+        message: Told(event.message.clone()),
         by: (event.by != "healgate").then(|| event.by.clone()),
         attempt: event.attempt,
     }
@@ -44,6 +44,7 @@ fn mark(job: &Job, event: &JobEvent) -> (&'static str, &'static str) {
         "rejected" | "canceled" | "stop_requested" => ("off", "–"),
         "claimed" | "started" => ("busy", "▶"),
         "verifying" => ("busy", "◌"),
+        "blocked" => ("wait", "‖"),
         "retry" | "retrying" | "escalated" | "rung_held" => ("wait", "↑"),
         "resolved" | "healed" => ("good", "✓"),
         "finished" => match job.status {

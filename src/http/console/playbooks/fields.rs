@@ -100,7 +100,7 @@ pub(super) fn fields(playbook: &PlaybookView, given: Option<&Form>) -> Vec<Field
         "Limit to hosts".to_owned(),
         format!("empty: {limit}"),
     ));
-    let more = "one in a line, as NAME=VALUE; a value that is JSON is taken as such";
+    let more = "one in a line, as NAME=VALUE; a value that is JSON is taken as such, and NAME= sets an empty text";
     let mut extra = field("vars".to_owned(), "More variables".to_owned(), more.to_owned());
     extra.is_long = true;
     all.push(extra);
@@ -234,14 +234,14 @@ mod tests {
             ("var.container", ""),
             ("var.note", "42"),
             ("var.keep_days", "9"),
-            ("vars", "dry=true\nwhy=because of x=y\n"),
+            ("vars", "dry=true\nwhy=because of x=y\nempty=\n"),
             ("limit", " web1 "),
             ("check", "true"),
         ]);
         let request = fill(&playbook(), &form).unwrap().request;
         assert_eq!(
             Value::Object(request.vars),
-            json!({"note": "42", "keep_days": 9, "dry": true, "why": "because of x=y"})
+            json!({"note": "42", "keep_days": 9, "dry": true, "why": "because of x=y", "empty": ""})
         );
         assert_eq!((request.limit.as_deref(), request.check), (Some("web1"), true));
         assert_eq!(request.alert.unwrap().0.labels["container"], "nginx");
