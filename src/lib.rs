@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod http;
+pub mod indexing;
 pub mod ingest;
 pub mod live;
 pub mod notify;

@@ -22,6 +22,7 @@ pub struct Live {
     expectations: Notify,
     outbox: watch::Sender<()>,
     verifications: Notify,
+    texts: Notify,
     /// Made for the first who follows all jobs.
     moves: OnceLock<broadcast::Sender<Move>>,
 }
@@ -121,6 +122,7 @@ impl Live {
     pub fn queue_changed(&self) {
         self.queue.notify_one();
         self.verifications.notify_one();
+        self.texts.notify_one();
     }
 
     /// Waits for `queue_changed`; one that came since the last call counts. For the worker pool alone.
@@ -162,6 +164,11 @@ impl Live {
     /// The same for whoever asks whether jobs have healed.
     pub async fn verifications_to_change(&self) {
         self.verifications.notified().await;
+    }
+
+    /// The same for whoever makes what jobs are about quick to find.
+    pub async fn texts_to_change(&self) {
+        self.texts.notified().await;
     }
 
     /// Asks the run of that job to stop, if one is under way in this process.

@@ -1,8 +1,12 @@
 //! The database with a million jobs that several sections look at: made when the first one asks for it, gone with the run.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use healgate::clock::{Clock, SystemClock};
+use healgate::store::observe::{Committed, Observer};
+use healgate::store::sqlite::SqliteStore;
+use healgate::store::upkeep::Upkeep;
 use tempfile::TempDir;
 
 use crate::failed::{Failed, failed};
@@ -46,6 +50,9 @@ impl Filled {
         };
         let made = tokio::task::spawn_blocking(move || million::make(&path, size)).await;
         let long = made.map_err(failed("make jobs"))?.map_err(failed("make jobs"))?;
+        if schema == newest() {
+            index(&dir.path().join("healgate.db")).await?;
+        }
         Ok(Self { dir, long })
     }
 
@@ -96,6 +103,26 @@ impl Past {
     pub(crate) async fn few(&self) -> Result<Filled, Failed> {
         Filled::make(&self.root, FEW, newest()).await
     }
+}
+
+/// As a gateway does while it serves.
+async fn index(path: &Path) -> Result<(), Failed> {
+    let opened = SqliteStore::open(path, Arc::new(Unheard)).await;
+    let store = opened.map_err(failed("open the database"))?;
+    while store
+        .index_texts()
+        .await
+        .map_err(failed("index what jobs are searched by"))?
+    {}
+    store.close().await;
+    Ok(())
+}
+
+/// Nobody waits for these commits.
+struct Unheard;
+
+impl Observer for Unheard {
+    fn committed(&self, _: &Committed) {}
 }
 
 pub(crate) fn newest() -> usize {

@@ -180,6 +180,7 @@ impl Gateway {
         let app = self.app()?;
         let (again, pause) = (again(&app), pauser(&app));
         let pruner = upkeep::pruner(&self.upkeep, &self.settings, &app);
+        let indexer = upkeep::indexer(&self.upkeep, &app);
         let shutdown = shutdown(&self.settings, &self.ending);
         let systemd = self.systemd;
         let server = http::serve(self.listener, app, HTTP_THREADS).map_err(failed("serve"))?;
@@ -211,6 +212,7 @@ impl Gateway {
         systemd.ready();
         let again = tokio::spawn(again.run());
         tokio::spawn(pruner.run());
+        tokio::spawn(indexer.run());
         tokio::spawn(verifying);
         // After what an earlier process left: that is more urgent, and both take the machine's time.
         self.catalogue.warm_up();

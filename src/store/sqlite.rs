@@ -40,6 +40,7 @@ mod readers;
 mod resolve;
 mod restraints;
 mod rows;
+mod search_index;
 mod search_jobs;
 mod sessions;
 mod stats;
@@ -383,6 +384,10 @@ impl Upkeep for SqliteStore {
 
     async fn room(&self) -> Result<Room, StoreError> {
         self.readers.read(upkeep::room).await
+    }
+
+    async fn index_texts(&self) -> Result<bool, StoreError> {
+        search_index::step(&self.writer, &self.readers).await
     }
 
     async fn keep_hours(&self, before: Timestamp) -> Result<Option<Timestamp>, StoreError> {

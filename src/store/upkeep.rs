@@ -106,4 +106,7 @@ pub trait Upkeep: Send + Sync {
     /// Keeps what statistics count of some hours that are over before that moment, the last ones first. Where to go on, if
     /// there are more. Statistics are the same without it, and slower.
     async fn keep_hours(&self, before: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Makes texts of some new jobs quick to find. Whether there are more. Searches find the same without it, and slower.
+    async fn index_texts(&self) -> Result<bool, StoreError>;
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::cli::db;
 use crate::config::Settings;
 use crate::http::App;
+use crate::indexing::Indexer;
 use crate::pruning::{Pace, Pruner, look_back};
 use crate::store::upkeep::Upkeep;
 use crate::telemetry::Metrics;
@@ -24,6 +25,15 @@ pub(super) fn pruner(store: &Arc<dyn Upkeep>, settings: &Settings, app: &App) ->
             look_back(in_force.routes(), in_force.fleet())
         }),
         pace: Pace::Gentle,
+        stopping: app.stopping.clone(),
+    }
+}
+
+/// Makes what jobs are about quick to find.
+pub(super) fn indexer(store: &Arc<dyn Upkeep>, app: &App) -> Indexer {
+    Indexer {
+        store: Arc::clone(store),
+        live: Arc::clone(&app.live),
         stopping: app.stopping.clone(),
     }
 }

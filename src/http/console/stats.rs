@@ -14,12 +14,12 @@ use crate::http::api::stats::{DEFAULT_WINDOW, rate, window};
 use crate::http::console::access::Reader;
 use crate::http::console::failure::Failure;
 use crate::http::console::moment::{Length, Moment};
-use crate::http::console::reply::{encoded, page};
+use crate::http::console::reply::{Rest, encoded, page_in_parts};
 use crate::http::console::shell::{Place, Shell};
 use crate::http::console::stats::chart::{Bars, Lines};
 use crate::http::input::Query;
 use crate::store::read::{RepeatOffender, Tally};
-use crate::store::{HeldCount, Stretch};
+use crate::store::{HeldCount, StoreError, Stretch};
 
 /// How many of each list are shown.
 const SHOWN: usize = 15;
@@ -39,8 +39,15 @@ const WINDOWS: [(&str, &str); 4] = [
 #[template(path = "stats.html")]
 struct StatsPage {
     shell: Shell,
-    window: String,
     windows: Vec<Choice>,
+    /// The figures: of a long window they take a while.
+    rest: Rest,
+}
+
+#[derive(Template)]
+#[template(path = "stats_figures.html")]
+struct Figures {
+    window: String,
     jobs: u64,
     success: String,
     healed: String,
@@ -54,6 +61,16 @@ struct StatsPage {
     targets: Vec<TallyRow>,
     offenders: Vec<OffenderRow>,
     held: Vec<HeldRow>,
+}
+
+/// The figures could not be read.
+#[derive(Template)]
+#[template(
+    ext = "html",
+    source = "<p class=\"notice bad\" role=\"alert\"><span aria-hidden=\"true\">✗</span> {{ why }}</p>"
+)]
+struct Unread {
+    why: String,
 }
 
 /// A window that may be chosen.
@@ -109,16 +126,32 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
         .one("window", window)?
         .unwrap_or(DEFAULT_WINDOW);
     let now = app.clock.now();
-    let since = now - chosen.duration();
-    let stretch = stretch_of(chosen);
-    let trend = app.store.trend(since, stretch, now).await?;
-    let statistics = app.store.statistics(since).await?;
-    let held = app.store.held_since(since).await?;
-    let sum = |of: fn(&Stretch) -> u64| trend.iter().map(of).sum::<u64>();
-    let (succeeded, failed) = (sum(|one| one.succeeded), sum(|one| one.failed));
-    Ok(page(&StatsPage {
+    let frame = StatsPage {
         shell: Shell::of(&app, &reader.0, Place::Statistics),
         windows: windows(chosen),
+        rest: Rest,
+    };
+    // Soon read. Where the store does not answer, the page says so.
+    let held = app.store.held_since(now - chosen.duration()).await?;
+    let figures = async move {
+        let figures = figures(&app, (chosen, now), &held).await;
+        figures.unwrap_or_else(|failure| {
+            Unread {
+                why: failure.to_string(),
+            }
+            .render()
+            .unwrap_or_default()
+        })
+    };
+    Ok(page_in_parts(&frame, figures))
+}
+
+async fn figures(app: &App, (chosen, now): (Span, Timestamp), held: &[HeldCount]) -> Result<String, StoreError> {
+    let (since, stretch) = (now - chosen.duration(), stretch_of(chosen));
+    let (trend, statistics) = tokio::try_join!(app.store.trend(since, stretch, now), app.store.statistics(since))?;
+    let sum = |of: fn(&Stretch) -> u64| trend.iter().map(of).sum::<u64>();
+    let (succeeded, failed) = (sum(|one| one.succeeded), sum(|one| one.failed));
+    let figures = Figures {
         window: chosen.to_string(),
         jobs: sum(|one| one.jobs),
         success: percent(rate(succeeded, succeeded + failed)),
@@ -138,7 +171,10 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
             .map(OffenderRow::of)
             .collect(),
         held: held.iter().map(HeldRow::of).collect(),
-    }))
+    };
+    figures
+        .render()
+        .map_err(|error| StoreError::Database(error.to_string()))
 }
 
 fn windows(chosen: Span) -> Vec<Choice> {

@@ -12,6 +12,7 @@ use crate::store::sqlite::connection::Connection;
 use crate::store::sqlite::list_jobs::{Place, questions};
 use crate::store::sqlite::page::cut;
 use crate::store::sqlite::rows::{attempt, count, ids, job, parsed, word};
+use crate::store::sqlite::search_jobs;
 use crate::store::{ActiveRun, StoreError};
 
 const LOAD_JOBS: &str = "
@@ -74,7 +75,8 @@ pub(super) fn find(connection: &Connection, id: JobId) -> Result<Option<Job>, St
 pub(super) fn list(connection: &Connection, filter: &JobFilter, page: &PageRequest) -> Result<Page<Job>, StoreError> {
     let most = i64::from(page.limit) + 1;
     let mut rows = Vec::new();
-    for question in questions(filter, most, place(page)?) {
+    let is_indexed = search_jobs::is_indexed(connection, &filter.q)?;
+    for question in questions(filter, most, place(page)?, is_indexed) {
         rows = connection.all_once(&question.sql, params_from_iter(question.values))?;
         if rows.len() > usize::try_from(page.limit).unwrap_or(usize::MAX) {
             break;

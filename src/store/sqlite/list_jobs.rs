@@ -25,7 +25,8 @@ pub(super) struct Question {
 pub(super) type Place = (i64, String);
 
 /// What to ask, one after the other, until an answer has as many rows as were asked for; the last one has all that there are.
-pub(super) fn questions(filter: &JobFilter, most: i64, place: Option<Place>) -> Vec<Question> {
+/// `is_indexed`: texts are looked for in an index.
+pub(super) fn questions(filter: &JobFilter, most: i64, place: Option<Place>, is_indexed: bool) -> Vec<Question> {
     // Every id sorts before this one.
     let until = filter.until.map(|until| (until.as_micros(), "g".to_owned()));
     let list = List {
@@ -43,7 +44,7 @@ pub(super) fn questions(filter: &JobFilter, most: i64, place: Option<Place>) -> 
         return Vec::new();
     }
     if !filter.q.is_empty() {
-        return search_jobs::questions(&list);
+        return search_jobs::questions(&list, is_indexed);
     }
     let wanted = list.kinds().into_iter().chain(list.states());
     if wanted.map(|(_, values)| values.len()).sum::<usize>() == 0 {

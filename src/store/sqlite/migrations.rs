@@ -18,6 +18,7 @@ const STEPS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0011_counted.sql"),
     include_str!("../../../migrations/sqlite/0012_sessions.sql"),
     include_str!("../../../migrations/sqlite/0013_held_back.sql"),
+    include_str!("../../../migrations/sqlite/0014_search.sql"),
 ];
 
 /// The version that this program writes.

@@ -5,6 +5,7 @@ use rusqlite::params;
 use crate::store::StoreError;
 use crate::store::sqlite::prune::remove_logs;
 use crate::store::sqlite::rows::{integer, to_json};
+use crate::store::sqlite::search_index;
 use crate::store::sqlite::writer::Scope;
 use crate::store::upkeep::{Portion, Removed};
 
@@ -63,6 +64,10 @@ const REMOVE_JOBS: &str = "
     -- remove_jobs
     DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?1))";
 
+const NAMES_OF_JOBS: &str = "
+    -- names_of_jobs
+    SELECT DISTINCT target, fingerprint FROM json_each(?1) AS wanted JOIN jobs ON jobs.id = wanted.value";
+
 /// Task results that go in one transaction.
 const TASKS: u64 = 1_000;
 
@@ -96,6 +101,7 @@ pub(super) fn jobs(scope: &mut Scope<'_>, portion: &Portion) -> Result<Removed, 
         removed.next = Some(format!("{created_at} {id}"));
         return Ok(removed);
     }
+    let names = names(scope, &wanted)?;
     for statement in [
         EVENTS_OF_JOBS,
         MESSAGES_OF_JOBS,
@@ -105,7 +111,19 @@ pub(super) fn jobs(scope: &mut Scope<'_>, portion: &Portion) -> Result<Removed, 
     ] {
         removed.records = scope.execute(statement, params![&wanted])?;
     }
+    search_index::forget(scope, &names)?;
     Ok(removed)
+}
+
+/// What these jobs can be found by.
+fn names(scope: &mut Scope<'_>, jobs: &str) -> Result<Vec<(&'static str, String)>, StoreError> {
+    let mut names = Vec::new();
+    for row in scope.connection.all(NAMES_OF_JOBS, params![jobs])? {
+        names.push(("target", row.get("target")?));
+        let fingerprint: Option<String> = row.get("fingerprint")?;
+        names.extend(fingerprint.map(|fingerprint| ("fingerprint", fingerprint)));
+    }
+    Ok(names)
 }
 
 /// Where the portion begins: before everything that was created so late.

@@ -1,19 +1,40 @@
 //! What a list of jobs with a text to look for asks the database: text and values. Asks nothing itself.
 //!
-//! No index has such a text. But the newest jobs are few, and where they do not have it often enough, what a million jobs have in
-//! common is: targets, alerts, routes and playbooks. Each of these is looked at once, and those that have the text give their
-//! newest jobs.
+//! The newest jobs are few. Where they do not have the text often enough, what a million jobs have in common is asked: targets,
+//! alerts, routes and playbooks. Those that have the text give their newest jobs. An index knows which targets and alerts do
+//! (`search_index.rs`); without it, for texts that are too short for it, each of them is looked at once.
 
 use rusqlite::types::Value;
 
+use crate::store::StoreError;
+use crate::store::sqlite::connection::Connection;
 use crate::store::sqlite::list_jobs::{List, Question};
+use crate::store::sqlite::search_index;
 
 /// How many of the newest jobs are looked at before all else is.
 const NEWEST: i64 = 500;
 
+/// Jobs that are not in the index yet are looked at one by one, as long as they are no more than that.
+const BACKLOG: usize = 2_000;
+
 /// The same as of a list without a text. Where targets or alerts are asked for, their jobs are few enough to look at each.
-pub(super) fn questions(list: &List<'_>) -> Vec<Question> {
-    vec![among_the_newest(list), among_all(list)]
+pub(super) fn questions(list: &List<'_>, is_indexed: bool) -> Vec<Question> {
+    let all = if is_indexed {
+        among_indexed(list)
+    } else {
+        among_all(list)
+    };
+    vec![among_the_newest(list), all]
+}
+
+/// Whether the index can tell where such texts are.
+pub(super) fn is_indexed(connection: &Connection, texts: &[String]) -> Result<bool, StoreError> {
+    // No part of a word is shorter, and SQLite's language for searches knows no such character.
+    let is_searchable = |text: &String| text.chars().count() >= 3 && !text.contains('\0');
+    if texts.is_empty() || !texts.iter().all(is_searchable) {
+        return Ok(false);
+    }
+    search_index::has_long_backlog(connection, BACKLOG).map(|is_long| !is_long)
 }
 
 /// What a job has to have; nothing if no text is looked for.
@@ -46,6 +67,36 @@ fn among_the_newest(list: &List<'_>) -> Question {
     question.page()
 }
 
+fn among_indexed(list: &List<'_>) -> Question {
+    let mut question = Question::default();
+    question.push(
+        "WITH hit (kind, name) AS MATERIALIZED (SELECT search_names.kind, search_names.name \
+         FROM search_texts JOIN search_names ON search_names.id = search_texts.rowid WHERE search_texts MATCH ",
+    );
+    question.bind(Value::Text(phrases(&list.filter.q)));
+    question.push(") SELECT DISTINCT created_at, id FROM (");
+    for column in ["target", "fingerprint"] {
+        question.of_found(&format!("(SELECT name AS wanted FROM hit WHERE kind = '{column}')"));
+        newest_of_each(list, &mut question, column);
+        question.push(" UNION ALL ");
+    }
+    question
+        .push("SELECT created_at, id FROM search_backlog CROSS JOIN jobs ON jobs.id = search_backlog.job WHERE true");
+    other_filters(list, &mut question, "jobs.");
+    list.within(&mut question);
+    has_text(&mut question, &list.filter.q);
+    question.push(" UNION ALL ");
+    of_kinds_and_ids(list, &mut question);
+    list.newest_first(&mut question);
+    question.page()
+}
+
+/// As the index is asked: any of these texts, in lower case like all that it has.
+fn phrases(texts: &[String]) -> String {
+    let phrase = |text: &String| format!("\"{}\"", text.to_ascii_lowercase().replace('"', "\"\""));
+    texts.iter().map(phrase).collect::<Vec<_>>().join(" OR ")
+}
+
 fn among_all(list: &List<'_>) -> Question {
     let mut question = Question::default();
     // Each target and each alert: one step along an index for each.
@@ -72,20 +123,25 @@ fn among_all(list: &List<'_>) -> Question {
                        WHERE labelled.fingerprint = alerts.fingerprint ORDER BY labelled.created_at DESC LIMIT 1)";
     of_names(list, &mut question, ("fingerprint", "alerts"), labels);
     question.push(" UNION ALL ");
-    list.each_kind(&mut question);
+    of_kinds_and_ids(list, &mut question);
+    list.newest_first(&mut question);
+    question.page()
+}
+
+/// The newest jobs of each route and playbook that has the text, and those whose id begins with it.
+fn of_kinds_and_ids(list: &List<'_>, question: &mut Question) {
+    list.each_kind(question);
     question.push(" AND ");
     contains(
-        &mut question,
+        question,
         "coalesce(kind.route, '') || char(10) || kind.playbook",
         &list.filter.q,
     );
     question.push(" UNION ALL SELECT created_at, id FROM jobs WHERE ");
-    begins(&mut question, "jobs.id", &list.filter.q);
-    other_filters(list, &mut question, "jobs.");
-    list.within(&mut question);
+    begins(question, "jobs.id", &list.filter.q);
+    other_filters(list, question, "jobs.");
+    list.within(question);
     question.push(")");
-    list.newest_first(&mut question);
-    question.page()
 }
 
 /// The newest jobs of each name that has the text.
@@ -93,6 +149,10 @@ fn of_names(list: &List<'_>, question: &mut Question, (column, names): (&str, &s
     question.of_found(&format!("(SELECT {column} AS wanted FROM {names} WHERE "));
     contains(question, text, &list.filter.q);
     question.push(")");
+    newest_of_each(list, question, column);
+}
+
+fn newest_of_each(list: &List<'_>, question: &mut Question, column: &str) {
     question.each(&format!(
         "jobs INDEXED BY jobs_by_{column} WHERE jobs.{column} = wanted"
     ));

@@ -77,6 +77,27 @@ impl Grown {
         assert_eq!(unknown, 0);
     }
 
+    /// What is indexed.
+    fn names(&self) -> Vec<String> {
+        self.column("SELECT kind || ' ' || name FROM search_names ORDER BY 1")
+    }
+
+    fn is_indexed(&self) -> bool {
+        let distinct = "SELECT 'target ' || target FROM jobs UNION
+                        SELECT 'fingerprint ' || fingerprint FROM jobs WHERE fingerprint IS NOT NULL ORDER BY 1";
+        let backlog = self.column("SELECT job FROM search_backlog");
+        let texts = self
+            .column("SELECT CAST(id AS TEXT) FROM search_names EXCEPT SELECT CAST(rowid AS TEXT) FROM search_texts");
+        backlog.is_empty() && texts.is_empty() && self.names() == self.column(distinct)
+    }
+
+    fn column(&self, sql: &str) -> Vec<String> {
+        let connection = Connection::open(self.folder.path().join("healgate.db")).unwrap();
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    }
+
     fn is_sound(&self) {
         let checkup = check(&self.folder.path().join("healgate.db")).unwrap();
         assert_eq!(checkup.findings, Vec::<String>::new());
@@ -182,9 +203,19 @@ async fn a_text_lists_just_the_jobs_that_have_it_beside_any_other_filter() {
         vec![old.id.to_string()],
         vec!["nowhere".to_owned()],
         vec!["%".to_owned()],
+        vec!["web".to_owned(), "a\0b".to_owned()],
     ];
     let mut found = 0;
-    for q in texts {
+    // Nothing is indexed, some of it, all.
+    for (steps, q) in [0, 1, 1_000]
+        .into_iter()
+        .flat_map(|steps| texts.iter().map(move |q| (steps, q)))
+    {
+        for _ in 0..steps {
+            if !grown.store.index_texts().await.unwrap() {
+                break;
+            }
+        }
         // None of the other filters, and each of them alone.
         for set in std::iter::once(0).chain((0..10).map(|part| 1 << part)) {
             let filter = JobFilter {
@@ -201,7 +232,8 @@ async fn a_text_lists_just_the_jobs_that_have_it_beside_any_other_filter() {
             found += listed.len();
         }
     }
-    assert!(found > 1_000, "{found}");
+    assert!(found > 3_000, "{found}");
+    assert!(grown.names().len() > 100 && grown.is_indexed());
 }
 
 #[tokio::test]
@@ -239,6 +271,8 @@ async fn a_history_is_sound_from_every_schema_and_after_its_older_half_was_remov
     for schema in 1..=million::steps().len() {
         let grown = Grown::from_schema(schema).await;
         grown.is_sound();
+        while grown.store.index_texts().await.unwrap() {}
+        assert!(grown.is_indexed());
         let head = grown.store.log_head(grown.long.parse().unwrap(), 1).await.unwrap();
         assert_eq!(head.bytes, 1 << 20);
         let before = Timestamp::from_micros(UNTIL - DAYS / 2 * DAY);
@@ -256,6 +290,7 @@ async fn a_history_is_sound_from_every_schema_and_after_its_older_half_was_remov
             }
         }
         grown.is_sound();
+        assert!(grown.is_indexed(), "what no job has any more is still searched for");
         let left = grown.all().await.len();
         assert!((290..360).contains(&left), "{left}");
     }
