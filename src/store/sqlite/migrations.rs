@@ -17,6 +17,7 @@ const STEPS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0010_lists.sql"),
     include_str!("../../../migrations/sqlite/0011_counted.sql"),
     include_str!("../../../migrations/sqlite/0012_sessions.sql"),
+    include_str!("../../../migrations/sqlite/0013_firing.sql"),
 ];
 
 /// The version that this program writes.
