@@ -25,8 +25,8 @@ use crate::domain::policy::{Delivery, Ledger};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::Verification;
 use crate::store::read::{
-    AlertStory, AlertSummary, Backlog, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
-    Statistics, StatusCount,
+    AlertFilter, AlertStory, AlertSummary, Backlog, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page,
+    PageRequest, Statistics, StatusCount,
 };
 
 /// Bytes of a whole block of a log, which is stored compressed.
@@ -235,7 +235,7 @@ pub trait Store: Brakes + Overview + Sessions {
     async fn log_head(&self, id: JobId, attempt: u32) -> Result<LogHead, StoreError>;
     /// Log bytes from `offset` on, at most `most`, perhaps fewer; empty only when there are none yet.
     async fn read_log(&self, id: JobId, attempt: u32, offset: u64, most: usize) -> Result<Vec<u8>, StoreError>;
-    async fn list_alerts(&self, page: PageRequest) -> Result<Page<AlertSummary>, StoreError>;
+    async fn list_alerts(&self, filter: &AlertFilter, page: PageRequest) -> Result<Page<AlertSummary>, StoreError>;
     async fn find_alert(&self, fingerprint: &Fingerprint) -> Result<Option<AlertStory>, StoreError>;
     async fn list_notifications(&self, page: PageRequest) -> Result<Page<NotificationSummary>, StoreError>;
     async fn find_notification(&self, id: NotificationId) -> Result<Option<NotificationDetail>, StoreError>;

@@ -13,8 +13,8 @@ use healgate::domain::policy::{Delivery, Ledger, decide};
 use healgate::domain::timestamp::Timestamp;
 use healgate::domain::verification::Verification;
 use healgate::store::read::{
-    AlertStory, AlertSummary, Backlog, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
-    Statistics, StatusCount,
+    AlertFilter, AlertStory, AlertSummary, Backlog, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page,
+    PageRequest, Statistics, StatusCount,
 };
 use healgate::store::{
     ActiveRun, Answer, Brakes, By, Canceled, Claim, Comeback, Ended, Firing, HeartbeatMiss, HeldBack, HeldCount,
@@ -252,7 +252,7 @@ impl Store for Unstored {
         nothing_stored()
     }
 
-    async fn list_alerts(&self, _: PageRequest) -> Result<Page<AlertSummary>, StoreError> {
+    async fn list_alerts(&self, _: &AlertFilter, _: PageRequest) -> Result<Page<AlertSummary>, StoreError> {
         nothing_stored()
     }
 

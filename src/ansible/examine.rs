@@ -193,9 +193,11 @@ impl Examiner {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| format!("failed to start {program}: {error}"))?;
-        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        // Of those who wait no more, be it for the time that it took or for Ctrl-C, nothing stays behind.
+        let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
         match tokio::time::timeout(patience, child.wait_with_output()).await {
             Ok(output) => {
+                group.has_ended();
                 let output = output.map_err(|error| format!("failed to wait for {program}: {error}"))?;
                 Ok(Some(Ended {
                     code: output.status.code(),
@@ -203,13 +205,26 @@ impl Examiner {
                     err: String::from_utf8_lossy(&output.stderr).into_owned(),
                 }))
             }
-            Err(_) => {
-                if let Some(group) = group {
-                    // It may have ended just now.
-                    let _ = kill_process_group(group, Signal::KILL);
-                }
-                Ok(None)
-            }
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// A process with all that it has started, which is killed with the value.
+struct Group(Option<Pid>);
+
+impl Group {
+    /// Its number may soon be another's.
+    fn has_ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It may have ended just now.
+            let _ = kill_process_group(group, Signal::KILL);
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) const KEYS: Keys = Keys {
     Key::of("description", "none", "for people"),
     Key::of("vars", "none", "extra vars; every text in them, at any depth, is a [template](../configuration.md#remediationsyml-playbooks)"),
     Key::of("limit", "none", "a template: on which hosts and groups"),
-    Key::of("inventory", "`ansible.inventory`", "a file, a folder, or with a comma in it a list of hosts"),
+    Key::of("inventory", "that of `ansible`", "a file, a folder, or with a comma in it a list of hosts"),
     Key::of("tags", "none", "`--tags`, a list"),
     Key::of("skip_tags", "none", "`--skip-tags`, a list"),
     Key::of("check", "`false`", "`--check`: change nothing"),

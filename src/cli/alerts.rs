@@ -3,14 +3,17 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::cli::client::{self, Access, Client, MOST_ITEMS};
+use crate::cli::client::{self, Access, Client};
 use crate::cli::failure::Failure;
 use crate::cli::jobs;
 use crate::cli::show::{View, Watched, Watching};
 use crate::cli::table::{items, printable, table, text};
 use crate::cli::when::{age, moment, second, time};
+use crate::domain::ids::Fingerprint;
+
+const ALERTS: [&str; 3] = ["api", "v1", "alerts"];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -37,11 +40,20 @@ pub(super) struct List {
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
     /// The alert's fingerprint, as `alerts list` shows it
-    fingerprint: String,
+    #[arg(value_parser = fingerprint)]
+    fingerprint: Fingerprint,
     #[command(flatten)]
     how: Watched,
     #[command(flatten)]
     access: Access,
+}
+
+/// One that an address can have in it.
+fn fingerprint(text: &str) -> Result<Fingerprint, String> {
+    match text {
+        "." | ".." => Err("no address leads to an alert of that name".to_owned()),
+        _ => Fingerprint::parse(text).map_err(|error| error.to_string()),
+    }
 }
 
 pub(super) fn run(command: &Command) -> ExitCode {
@@ -59,7 +71,7 @@ fn list(args: &List) -> ExitCode {
             how: args.how,
             ask: async || match args.firing {
                 true => firing(&client, most).await,
-                false => client.list(&["api", "v1", "alerts"], &[], most).await,
+                false => client.list(&ALERTS, &[], most).await,
             },
             render: render_list,
             is_over: |_: &Value| false,
@@ -68,25 +80,9 @@ fn list(args: &List) -> ExitCode {
     })
 }
 
-/// How many pages of alerts are looked at for those that fire.
-const SEARCHED: usize = 10;
-
-/// The alerts that fire, of those that were received last.
+/// The alerts that fire, the last received first.
 pub(super) async fn firing(client: &Client, most: usize) -> Result<Value, Failure> {
-    let (mut found, mut cursor) = (Vec::new(), Value::Null);
-    for _ in 0..SEARCHED {
-        let mut query = vec![("limit", MOST_ITEMS.to_string())];
-        query.extend(cursor.as_str().map(|cursor| ("cursor", cursor.to_owned())));
-        let mut page = client.get(&["api", "v1", "alerts"], &query).await?;
-        let fires = |alert: &&Value| alert["status"] == "firing";
-        found.extend(items(&page, "items").iter().filter(fires).cloned());
-        cursor = page["next_cursor"].take();
-        if cursor.is_null() || found.len() >= most {
-            break;
-        }
-    }
-    found.truncate(most);
-    Ok(json!({ "items": found, "next_cursor": cursor }))
+    client.list(&ALERTS, &[("status", "firing".to_owned())], most).await
 }
 
 fn render_list(alerts: &Value, view: View) -> String {
@@ -133,7 +129,11 @@ fn show(args: &Show) -> ExitCode {
         let watching = Watching {
             client: &client,
             how: args.how,
-            ask: async || client.get(&["api", "v1", "alerts", &args.fingerprint], &[]).await,
+            ask: async || {
+                client
+                    .get(&["api", "v1", "alerts", args.fingerprint.as_str()], &[])
+                    .await
+            },
             render: render_story,
             is_over: |_: &Value| false,
         };

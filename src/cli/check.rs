@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::catalog::{Catalog, Defaults, Peers};
+use crate::cli::failure::conclude;
 use crate::cli::{ConfigArgs, environment, say};
 use crate::config::{Diagnostics, Settings};
 
@@ -21,8 +22,7 @@ pub(super) fn run(args: &ConfigArgs) -> ExitCode {
             {
                 say::error(&format_args!("{}: warning: {warning}\n", args.config.display()));
             }
-            say::line(&summary(&settings, &catalog));
-            ExitCode::SUCCESS
+            conclude(say::line(&summary(&settings, &catalog)).map(drop))
         }
         Err(diagnostics) => {
             say::error(&diagnostics);

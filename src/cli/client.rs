@@ -27,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(45);
 
 /// The most that a page of a list holds.
-pub(super) const MOST_ITEMS: u32 = 500;
+const MOST_ITEMS: u32 = 500;
 
 /// Where a gateway listens that was told nothing else.
 const USUAL: &str = "http://127.0.0.1:8750";
@@ -94,7 +94,7 @@ impl Client {
             (None, None) => ("the default", USUAL.to_owned()),
         };
         let token = match &access.token_file {
-            Some(file) => Some(secret::from_file(file, "the token").map_err(Failure::usage)?),
+            Some(file) => Some(secret::from_file(file, "the token")?),
             None => filled(environment, "HEALGATE_TOKEN"),
         };
         if token.as_ref().is_some_and(|token| token.chars().any(char::is_control)) {
@@ -210,7 +210,7 @@ fn http_client() -> Result<reqwest::Client, Failure> {
 }
 
 fn parse(text: &str) -> Result<Url, String> {
-    let url: Url = text.trim().parse().map_err(|error| format!("{text:?}: {error}"))?;
+    let mut url: Url = text.trim().parse().map_err(|error| format!("{text:?}: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") || url.cannot_be_a_base() {
         return Err(format!("{text:?} does not begin with http:// or https://"));
     }
@@ -219,6 +219,11 @@ fn parse(text: &str) -> Result<Url, String> {
             "it has a user name or a password in it; a token goes into HEALGATE_TOKEN or --token-file".to_owned(),
         );
     }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("{text:?} goes on after its path"));
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
     Ok(url)
 }
 
@@ -251,7 +256,7 @@ mod tests {
             ("HEALGATE_URL", "https://gate.example/below/"),
             ("HEALGATE_TOKEN", "t\n"),
         );
-        let from_environment = ("https://gate.example/below/".to_owned(), Some("t".to_owned()));
+        let from_environment = ("https://gate.example/below".to_owned(), Some("t".to_owned()));
         assert_eq!(named(&nothing, &[url, token]), from_environment);
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "other\n").unwrap();
@@ -273,6 +278,8 @@ mod tests {
             "http://",
             "http://me:secret@host",
             "nonsense",
+            "http://host/?jobs",
+            "http://host/#jobs",
         ] {
             let access = Access {
                 url: Some(url.to_owned()),
@@ -288,6 +295,16 @@ mod tests {
 
     #[test]
     fn what_is_in_a_path_or_a_query_stays_there() {
+        for (base, below) in [
+            ("http://[::1]:1", ""),
+            ("http://a///", ""),
+            ("http://a/below//", "/below"),
+        ] {
+            let url = client(&Access::default(), &[("HEALGATE_URL", base)])
+                .unwrap()
+                .address(&["readyz"], &[]);
+            assert_eq!(url.path(), format!("{below}/readyz"), "{base}");
+        }
         let client = client(&Access::default(), &[("HEALGATE_URL", "http://a/below/")]).unwrap();
         let url = client.address(&["api", "v1", "alerts", "../a?b#c"], &[("q", "x&y=z".to_owned())]);
         assert_eq!(url.as_str(), "http://a/below/api/v1/alerts/..%2Fa%3Fb%23c?q=x%26y%3Dz");

@@ -1,11 +1,12 @@
 //! `healgate completions`: what a shell needs to complete the command line.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap_complete::{Shell, generate};
 
+use crate::cli::failure::conclude;
 use crate::cli::manual::visible;
+use crate::cli::say;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -23,7 +24,5 @@ pub(super) fn run(args: &Args) -> ExitCode {
     };
     let mut script = Vec::new();
     generate(shell, &mut visible(), "healgate", &mut script);
-    // A reader that has gone away is no reason to fail.
-    let _ = std::io::stdout().lock().write_all(&script);
-    ExitCode::SUCCESS
+    conclude(say::write(&script).map(drop))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::failure::{Failure, conclude};
 use crate::cli::progress::Progress;
 use crate::cli::{ConfigArgs, check, environment, say};
 use crate::clock::{Clock, SystemClock};
@@ -59,16 +60,7 @@ pub(super) fn run(command: &Command) -> ExitCode {
         Command::Backup(args) => backup(args),
         Command::Check(args) => examine(args),
     };
-    match told {
-        Ok(told) => {
-            say::line(&told);
-            ExitCode::SUCCESS
-        }
-        Err(why) => {
-            say::error(&why);
-            ExitCode::FAILURE
-        }
-    }
+    conclude(told.map_err(Failure::from).and_then(|told| say::line(&told).map(drop)))
 }
 
 fn prune(args: &Prune) -> Result<String, String> {

@@ -105,6 +105,8 @@ struct Report {
     screen: Screen,
     progress: Option<Progress>,
     findings: Vec<Finding>,
+    /// Whether all of it could be printed.
+    said: Result<(), Failure>,
 }
 
 /// 1: something failed.
@@ -114,8 +116,16 @@ pub(super) fn run(args: &Args) -> ExitCode {
         screen: Screen::of(&environment()),
         progress: None,
         findings: Vec::new(),
+        said: Ok(()),
     };
-    conclude(block_on(examine(args, &mut report)).and_then(|()| report.end()))
+    let examined = block_on(async {
+        tokio::select! {
+            () = examine(args, &mut report) => Ok(()),
+            // What was started is stopped, and the folder removed, as they are dropped.
+            _ = tokio::signal::ctrl_c() => Err(Failure::new(Kind::Interrupted, "")),
+        }
+    });
+    conclude(examined.and_then(|done| done).and_then(|()| report.end()))
 }
 
 async fn examine(args: &Args, report: &mut Report) {
@@ -155,12 +165,12 @@ impl Report {
 
     fn tell(&mut self, findings: Vec<Finding>) {
         self.progress = None;
-        if self.output == Output::Table {
-            for finding in &findings {
-                say::line(&self.line(finding));
+        for finding in findings {
+            if self.output == Output::Table && self.said.is_ok() {
+                self.said = say::line(&self.line(&finding)).map(drop);
             }
+            self.findings.push(finding);
         }
-        self.findings.extend(findings);
     }
 
     fn line(&self, finding: &Finding) -> String {
@@ -188,12 +198,16 @@ impl Report {
         let count = |state: State| self.findings.iter().filter(|finding| finding.state == state).count();
         let (failed, warnings) = (count(State::Failed), count(State::Warning));
         match self.output {
-            Output::Json => say::line(&as_json(&self.as_json(failed, warnings), true)),
-            Output::Table => say::line(&format!(
-                "\n{failed} failed, {warnings} warnings, {} ok",
-                count(State::Ok)
-            )),
-        }
+            Output::Json => say::line(&as_json(&self.as_json(failed, warnings), true))?,
+            Output::Table => {
+                self.said?;
+                let s = if warnings == 1 { "" } else { "s" };
+                say::line(&format!(
+                    "\n{failed} failed, {warnings} warning{s}, {} ok",
+                    count(State::Ok)
+                ))?
+            }
+        };
         match failed {
             0 => Ok(()),
             _ => Err(Failure::new(Kind::Failed, "")),

@@ -17,6 +17,7 @@ use crate::cli::table::{items, printable, table, text};
 use crate::cli::{ConfigArgs, check, environment};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
+use crate::domain::ids::NotificationId;
 use crate::http::api::explain::explain_offline;
 
 /// As for the webhook.
@@ -29,7 +30,7 @@ pub(super) struct Args {
     file: Option<PathBuf>,
     /// Instead of a file: what a notification of the past would cause now; asks the gateway for it
     #[arg(long, value_name = "ID", conflicts_with = "file")]
-    notification: Option<String>,
+    notification: Option<NotificationId>,
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
@@ -40,7 +41,7 @@ pub(super) struct Args {
 
 /// Prints the explanation.
 pub(super) fn run(args: &Args) -> ExitCode {
-    conclude(explain(args).map(|explanation| once(args.format, &explanation, describe)))
+    conclude(explain(args).and_then(|explanation| once(args.format, &explanation, describe)))
 }
 
 fn explain(args: &Args) -> Result<Value, Failure> {
@@ -50,17 +51,22 @@ fn explain(args: &Args) -> Result<Value, Failure> {
         Some(body) if !args.access.is_named(&environment) => offline(&args.config, &body),
         body => {
             let client = Client::at(&args.access, &environment)?;
-            client::block_on(online(&client, body, args.notification.as_deref()))?
+            client::block_on(online(&client, body, args.notification))?
         }
     }
 }
 
 /// The gateway is asked, which knows what has happened.
-async fn online(client: &Client, body: Option<Vec<u8>>, notification: Option<&str>) -> Result<Value, Failure> {
+async fn online(
+    client: &Client,
+    body: Option<Vec<u8>>,
+    notification: Option<NotificationId>,
+) -> Result<Value, Failure> {
     let body = match (body, notification) {
         (Some(body), _) => body,
         (None, id) => {
-            let path = ["api", "v1", "notifications", id.unwrap_or_default()];
+            let id = id.map_or_else(String::new, |id| id.to_string());
+            let path = ["api", "v1", "notifications", &id];
             client.get(&path, &[]).await?["received"].to_string().into_bytes()
         }
     };
@@ -184,7 +190,7 @@ fn what_runs(route: &Value) -> String {
 }
 
 /// As a shell takes it.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=@:,+%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();

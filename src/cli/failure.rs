@@ -10,6 +10,16 @@ use crate::cli::say;
 pub(super) struct Failure {
     kind: Kind,
     text: String,
+    answer: Option<Answer>,
+}
+
+/// What somebody answered, where somebody did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// Of HTTP.
+    pub(super) status: u16,
+    /// Why, as they say; may be empty.
+    pub(super) said: String,
 }
 
 /// What kind of thing; its number is the exit code. docs/command-line.md lists them: they never change.
@@ -37,7 +47,22 @@ impl Failure {
         Self {
             kind,
             text: text.into(),
+            answer: None,
         }
+    }
+
+    /// With what was answered.
+    pub(super) fn after(self, status: u16, said: impl Into<String>) -> Self {
+        let said = said.into();
+        Self {
+            answer: Some(Answer { status, said }),
+            ..self
+        }
+    }
+
+    /// `None`: nobody answered, or nobody was asked.
+    pub(super) const fn answer(&self) -> Option<&Answer> {
+        self.answer.as_ref()
     }
 
     /// What was asked is wrong.

@@ -1,6 +1,11 @@
 //! Follows a job: its log as it comes, over lost connections and further attempts, to its end. Never stops the job.
 
+use std::time::{Duration, Instant};
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderValue, RANGE};
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::cli::client::Client;
 use crate::cli::client::events::{Event, Next, Stream};
@@ -11,7 +16,11 @@ use crate::cli::show::{View, aside};
 use crate::cli::table::printable;
 use crate::domain::span::Span;
 
-use reqwest::header::{HeaderMap, HeaderValue, RANGE};
+/// What could not be asked is asked again after this.
+const AGAIN: Duration = Duration::from_millis(500);
+
+const LOST: &str = "the connection is lost; trying again";
+const BACK: &str = "the connection is back";
 
 /// How long to be patient with a gateway that is away.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -70,6 +79,8 @@ struct Follower<'a> {
     out: LogOut,
     /// Nothing but the log is wanted: it ends when nobody reads it.
     is_for_log: bool,
+    /// There is a gateway, which may be away for a while.
+    is_known: bool,
 }
 
 impl<'a> Follower<'a> {
@@ -80,6 +91,7 @@ impl<'a> Follower<'a> {
             patience: patience.patience,
             out: LogOut::new(View::now().screen),
             is_for_log: false,
+            is_known: false,
         }
     }
 
@@ -129,15 +141,15 @@ impl<'a> Follower<'a> {
     async fn attempt(&mut self, number: u64) -> Result<(), Failure> {
         let path = ["api", "v1", "jobs", self.id, "log", "stream"];
         let url = self.client.address(&path, &[("attempt", number.to_string())]);
-        let mut stream = Stream::open(self.client, url, Some(self.patience.duration())).await?;
+        let mut stream = self.stream(url).await?;
         let mut offset = 0;
         while !self.is_over() {
             match stream.next().await? {
                 Next::Event(event) if event.name == "log" => offset = self.print(&event, number, offset).await?,
                 Next::Event(event) if event.name == "end" => break,
                 Next::Event(_) => {}
-                Next::Lost(_) => aside("the connection is lost; trying again"),
-                Next::Back => aside("the connection is back"),
+                Next::Lost(_) => aside(LOST),
+                Next::Back => aside(BACK),
             }
         }
         self.out.end().map_err(|error| cannot_print(&error))
@@ -160,38 +172,38 @@ impl<'a> Follower<'a> {
         Ok(to)
     }
 
-    async fn bytes(&self, attempt: u64, from: u64, to: u64) -> Result<Vec<u8>, Failure> {
+    async fn bytes(&mut self, attempt: u64, from: u64, to: u64) -> Result<Vec<u8>, Failure> {
         let path = ["api", "v1", "jobs", self.id, "log"];
         let url = self.client.address(&path, &[("attempt", attempt.to_string())]);
         let mut headers = HeaderMap::new();
         if let Ok(range) = HeaderValue::from_str(&format!("bytes={from}-{}", to - 1)) {
             headers.insert(RANGE, range);
         }
-        let (response, asked) = self.client.open(url, headers).await?;
-        let bytes = response.bytes().await.map_err(|error| asked.unanswered(error))?;
-        Ok(bytes.to_vec())
+        let client = self.client;
+        let read = async || {
+            let (response, asked) = client.open(url.clone(), headers.clone()).await?;
+            response.bytes().await.map_err(|error| asked.unanswered(error))
+        };
+        Ok(self.patiently(read).await?.to_vec())
     }
 
     /// Waits until the job's status is another one; answers with the job.
-    async fn change_of(&self, status: &str) -> Result<Value, Failure> {
+    async fn change_of(&mut self, status: &str) -> Result<Value, Failure> {
         let url = self.client.address(&["api", "v1", "stream"], &[]);
         // Opened first, asked then: a change between the two is not missed.
-        let mut stream = Stream::open(self.client, url, Some(self.patience.duration())).await?;
+        let mut stream = self.stream(url).await?;
         loop {
-            match self.job().await {
-                Ok(job) if job["status"] != status => return Ok(job),
-                Ok(_) => {}
-                // The stream is lost too, and says when it is given up.
-                Err(failure) if failure.kind() == Kind::Unreachable => {}
-                Err(failure) => return Err(failure),
+            let job = self.job().await?;
+            if job["status"] != status {
+                return Ok(job);
             }
             loop {
                 match stream.next().await? {
                     Next::Event(event) if !event.data.contains(self.id) => {}
-                    Next::Lost(_) => aside("the connection is lost; trying again"),
+                    Next::Lost(_) => aside(LOST),
                     Next::Event(_) => break,
                     Next::Back => {
-                        aside("the connection is back");
+                        aside(BACK);
                         break;
                     }
                 }
@@ -199,8 +211,43 @@ impl<'a> Follower<'a> {
         }
     }
 
-    async fn job(&self) -> Result<Value, Failure> {
-        self.client.get(&["api", "v1", "jobs", self.id], &[]).await
+    async fn job(&mut self) -> Result<Value, Failure> {
+        let (client, id) = (self.client, self.id);
+        self.patiently(async || client.get(&["api", "v1", "jobs", id], &[]).await)
+            .await
+    }
+
+    async fn stream(&mut self, url: Url) -> Result<Stream<'a>, Failure> {
+        let (client, patience) = (self.client, self.patience.duration());
+        self.patiently(async || Stream::open(client, url.clone(), Some(patience)).await)
+            .await
+    }
+
+    /// Asks, and asks again where a gateway that was there is away.
+    async fn patiently<T>(&mut self, ask: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Failure> {
+        let (since, mut is_lost) = (Instant::now(), false);
+        loop {
+            match ask().await {
+                Err(failure)
+                    if self.is_known
+                        && failure.kind() == Kind::Unreachable
+                        && since.elapsed() < self.patience.duration() =>
+                {
+                    if !is_lost {
+                        aside(LOST);
+                    }
+                    is_lost = true;
+                    sleep(AGAIN).await;
+                }
+                answered => {
+                    if is_lost && answered.is_ok() {
+                        aside(BACK);
+                    }
+                    self.is_known |= answered.is_ok();
+                    return answered;
+                }
+            }
+        }
     }
 
     fn is_over(&self) -> bool {

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use crate::cli::failure::{Failure, Kind, conclude};
 use crate::cli::show::aside;
-use crate::cli::{environment, say, token};
+use crate::cli::{environment, explain::quoted, hostname, say, token};
 
 /// Where `make deps` and the docs put Ansible.
 const VENV: &str = ".venv/bin/ansible-playbook";
@@ -22,11 +22,36 @@ pub(super) struct Args {
     #[arg(default_value = ".")]
     dir: PathBuf,
     /// Where the gateway is to listen
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8750")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8750", value_parser = address)]
     listen: SocketAddr,
     /// ansible-playbook: a path, or a name on PATH; .venv/bin/ansible-playbook is found by itself
     #[arg(long, value_name = "COMMAND")]
     ansible: Option<String>,
+}
+
+/// One that others can be told.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.port() == 0 => Err("the port must be a number that stays: 1 to 65535".to_owned()),
+        Ok(address) => Ok(address),
+        Err(_) => Err("an IP address and a port, such as 127.0.0.1:8750 or [::1]:8750".to_owned()),
+    }
+}
+
+/// How others reach it: by this machine's name, where it listens at all of its addresses.
+fn named(listen: SocketAddr) -> String {
+    match listen.ip().is_unspecified() {
+        true => format!("{}:{}", hostname(), listen.port()),
+        false => listen.to_string(),
+    }
+}
+
+/// How this machine reaches it.
+fn reached(listen: SocketAddr) -> String {
+    match listen.ip().is_unspecified() {
+        true => format!("localhost:{}", listen.port()),
+        false => listen.to_string(),
+    }
 }
 
 /// A file to write.
@@ -51,6 +76,7 @@ fn init(args: &Args) -> Result<(), Failure> {
     let (sender, operator) = (token::make()?, token::make()?);
     let values = [
         ("@LISTEN@", args.listen.to_string()),
+        ("@NAME@", named(args.listen)),
         ("@ANSIBLE@", in_yaml(&ansible)),
         ("@SENDER@", token::sha256(&sender)),
         ("@OPERATOR@", token::sha256(&operator)),
@@ -74,8 +100,7 @@ fn init(args: &Args) -> Result<(), Failure> {
     }
     keep_from_git(&dir).map_err(|error| format!("failed to write {}: {error}", dir.join(".gitignore").display()))?;
     aside(&next_steps(args, &drafts));
-    say::line(&filled(include_str!("init/files/alertmanager.yml.in")).trim_end());
-    Ok(())
+    say::line(&filled(include_str!("init/files/alertmanager.yml.in")).trim_end()).map(drop)
 }
 
 fn drafts(filled: &impl Fn(&str) -> String, sender: String, operator: String) -> Vec<Draft> {
@@ -170,10 +195,10 @@ fn next_steps(args: &Args, drafts: &[Draft]) -> String {
         .iter()
         .map(|draft| format!("  {}", args.dir.join(draft.name).display()))
         .collect();
-    let (dir, listen) = (args.dir.display(), args.listen);
+    let (dir, address) = (quoted(&args.dir.display().to_string()), reached(args.listen));
     format!(
         "written:\n{}\n\nnext:\n  healgate check --config {dir}/healgate.yml\n  healgate doctor --config {dir}/healgate.yml\n  \
-         healgate serve --config {dir}/healgate.yml\n  export HEALGATE_URL=http://{listen} HEALGATE_TOKEN=$(cat {dir}/tokens/operator)\n  \
+         healgate serve --config {dir}/healgate.yml\n  export HEALGATE_URL=http://{address} HEALGATE_TOKEN=$(cat {dir}/tokens/operator)\n  \
          healgate jobs run look --follow\n\nThe tokens are in {dir}/tokens, for you alone; healgate.yml has only their hashes.\n\
          For alertmanager.yml:\n",
         written.join("\n")

@@ -175,7 +175,7 @@ impl Tamer {
         match character {
             'm' => {
                 let is_colour = so_far.chars().all(|c| c.is_ascii_digit() || c == ';' || c == ':');
-                if self.colour && is_colour {
+                if self.colour && is_colour && !hides(&so_far) {
                     self.is_coloured = !matches!(so_far.as_str(), "" | "0");
                     text.push_str(&format!("\u{1b}[{so_far}m"));
                 }
@@ -189,6 +189,23 @@ impl Tamer {
             other => self.plain(other, text),
         }
     }
+}
+
+/// Whether a colour makes a text invisible (8, "conceal"); in `38;5;8` that is a part of another one.
+fn hides(colour: &str) -> bool {
+    let mut parameters = colour.split(';');
+    while let Some(parameter) = parameters.next() {
+        match parameter.trim_start_matches('0') {
+            "8" => return true,
+            "38" | "48" | "58" => match parameters.next() {
+                Some("5") => drop(parameters.next()),
+                Some("2") => drop(parameters.nth(2)),
+                Some(_) | None => {}
+            },
+            _ => {}
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -209,6 +226,11 @@ mod tests {
             ("plain\ttext\r\nnext", "plain\ttext\nnext"),
             ("\x1b[0;31mfatal\x1b[0m: é", "\x1b[0;31mfatal\x1b[0m: é"),
             ("\x1b[38;5;196mred", "\x1b[38;5;196mred\x1b[0m"),
+            ("\x1b[8mhidden\x1b[0;08mtoo", "hiddentoo"),
+            ("\x1b[38;5;8mgrey", "\x1b[38;5;8mgrey\x1b[0m"),
+            ("\x1b[48;2;8;8;8mdark", "\x1b[48;2;8;8;8mdark\x1b[0m"),
+            ("\x1b[38;5;8;8mhidden", "hidden"),
+            ("a\u{61c}\u{ad}b", "a\\u{61c}\\u{ad}b"),
             ("\x1b[2J\x1b[H\x1b[?1049hhidden", "hidden"),
             ("\x1b[>4;2mkeys\x1b[?4m", "keys"),
             ("\x1b]0;title\x07rest", "rest"),

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use crate::cli::failure::{Failure, conclude};
 use crate::cli::{ConfigArgs, environment, hostname, say};
 use crate::clock::{Clock, SystemClock};
 use crate::config::fields::did_you_mean;
@@ -27,16 +28,8 @@ pub(super) struct TestArgs {
 /// 1: there is no such notifier, or it could not reach anybody.
 pub(super) fn run(command: &Command) -> ExitCode {
     let Command::Test(args) = command;
-    match test(args) {
-        Ok(answer) => {
-            say::line(&format!("{}: {answer}", args.name));
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            say::error(&error);
-            ExitCode::FAILURE
-        }
-    }
+    let told = test(args).map_err(Failure::from);
+    conclude(told.and_then(|answer| say::line(&format!("{}: {answer}", args.name)).map(drop)))
 }
 
 fn test(args: &TestArgs) -> Result<String, String> {

@@ -47,8 +47,7 @@ pub(super) struct Resume {
 pub(super) fn pause(args: &Pause) -> ExitCode {
     client::run(&args.access, async |client: Client| {
         if args.list {
-            once(args.format, &client.list(&PAUSE, &[], MOST).await?, list);
-            return Ok(());
+            return once(args.format, &client.list(&PAUSE, &[], MOST).await?, list);
         }
         let body = json!({ "scope": args.scope, "comment": args.comment });
         let url = client.address(&PAUSE, &[]);
@@ -57,8 +56,7 @@ pub(super) fn pause(args: &Pause) -> ExitCode {
             .await?;
         once(args.format, &pause, |pause, _| {
             format!("paused: {}; alerts are recorded, and nothing of it starts", who(pause))
-        });
-        Ok(())
+        })
     })
 }
 
@@ -79,8 +77,7 @@ fn list(pauses: &Value, view: View) -> String {
 /// Lets a scope go on.
 pub(super) fn resume(args: &Resume) -> ExitCode {
     client::run(&args.access, async |client: Client| {
-        say::line(&release(&client, &args.scope.to_string()).await?);
-        Ok(())
+        say::line(&release(&client, &args.scope.to_string()).await?).map(drop)
     })
 }
 

@@ -205,7 +205,8 @@ impl Gateway {
         let pool = Pool::recover(self.tools, self.settings.worker.slots, shutdown)
             .await
             .map_err(failed("take up the runs of an earlier process"))?;
-        say::line(&format!(
+        // For people: it serves whether or not anybody reads this.
+        let _ = say::line(&format!(
             "healgate {} is listening on http://{address}",
             env!("CARGO_PKG_VERSION")
         ));

@@ -1,14 +1,18 @@
 //! Shows what a gateway answered: once, or anew whenever jobs change. Asks for nothing but the stream of changes.
 
 use std::io::Write;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::unfold;
 use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::cli::client::Client;
 use crate::cli::client::events::{Next, Stream};
 use crate::cli::failure::{Failure, Kind};
+use crate::cli::say::Reader;
 use crate::cli::table::{Output, is_harmless};
 use crate::cli::terminal::{Hue, Screen};
 use crate::cli::{environment, say};
@@ -60,11 +64,12 @@ impl View {
 }
 
 /// Prints an answer once.
-pub(super) fn once(format: Format, answer: &Value, render: impl Fn(&Value, View) -> String) {
-    say::line(&match format.output {
+pub(super) fn once(format: Format, answer: &Value, render: impl Fn(&Value, View) -> String) -> Result<(), Failure> {
+    let text = match format.output {
         Output::Table => render(answer, View::now()).trim_end().to_owned(),
         Output::Json => json(answer, true),
-    });
+    };
+    say::line(&text).map(drop)
 }
 
 /// JSON with everything written out that could play with a terminal; it says the same.
@@ -107,8 +112,7 @@ where
     /// Shows it, once or until it is over.
     pub(super) async fn show(self) -> Result<(), Failure> {
         if !self.how.watch {
-            once(self.how.format, &(self.ask)().await?, &self.render);
-            return Ok(());
+            return once(self.how.format, &(self.ask)().await?, &self.render);
         }
         tokio::select! {
             watched = self.watch() => watched,
@@ -120,7 +124,9 @@ where
     async fn watch(&self) -> Result<(), Failure> {
         // Opened first, asked then: a change between the two is not missed.
         let url = self.client.address(&["api", "v1", "stream"], &[]);
-        let mut stream = Stream::open(self.client, url, None).await?;
+        let stream = Stream::open(self.client, url, None).await?;
+        // As a stream, what comes next goes on being waited for, whatever else happens meanwhile.
+        let mut changes = pin!(unfold(stream, async |mut stream| Some((stream.next().await, stream))));
         let mut ages = interval(AGES);
         ages.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut picture = Picture::new(self.how.format.output, self.client);
@@ -130,30 +136,31 @@ where
                 () = until(due) => {
                     due = None;
                     match (self.ask)().await {
-                        Ok(new) => (answer, picture.lost) = (new, None),
+                        Ok(new) => (answer, picture.is_stale) = (new, false),
                         Err(failure) if failure.kind() == Kind::Unreachable => {
-                            picture.lost = Some(failure.to_string());
+                            picture.is_stale = true;
                             due = Some(Instant::now() + AGAIN);
                         }
                         Err(failure) => return Err(failure),
                     }
-                    picture.draw(&answer, &self.render);
-                    if (self.is_over)(&answer) {
+                    if picture.draw(&answer, &self.render)? == Reader::Gone || (self.is_over)(&answer) {
                         return Ok(());
                     }
                 }
-                next = stream.next() => match next? {
+                Some(next) = changes.next() => match next? {
                     Next::Event(_) => due = due.or(Some(Instant::now() + TOGETHER)),
                     Next::Back => {
-                        picture.lost = None;
+                        picture.is_deaf = false;
                         due = Some(Instant::now());
                     }
-                    Next::Lost(why) => {
-                        picture.lost = Some(why);
-                        picture.draw(&answer, &self.render);
+                    Next::Lost(_) => {
+                        picture.is_deaf = true;
+                        picture.redraw(&answer, &self.render)?;
                     }
                 },
-                _ = ages.tick() => picture.redraw(&answer, &self.render),
+                _ = ages.tick() => if picture.redraw(&answer, &self.render)? == Reader::Gone {
+                    return Ok(());
+                },
             }
         }
     }
@@ -171,7 +178,10 @@ struct Picture {
     output: Output,
     screen: Screen,
     of: String,
-    lost: Option<String>,
+    /// Nobody says when something changes.
+    is_deaf: bool,
+    /// What is there now could not be asked.
+    is_stale: bool,
     last: String,
 }
 
@@ -181,15 +191,16 @@ impl Picture {
             output,
             screen: View::now().screen,
             of: client.url().to_string(),
-            lost: None,
+            is_deaf: false,
+            is_stale: false,
             last: String::new(),
         }
     }
 
     /// Shows it anew: in the place of what is there on a terminal, below it elsewhere, where only changes are shown.
-    fn draw(&mut self, answer: &Value, render: &impl Fn(&Value, View) -> String) {
+    fn draw(&mut self, answer: &Value, render: &impl Fn(&Value, View) -> String) -> Result<Reader, Failure> {
         if answer.is_null() {
-            return;
+            return Ok(Reader::There);
         }
         let view = View::now();
         let text = match self.output {
@@ -200,40 +211,47 @@ impl Picture {
             self.screen = view.screen;
             return say::line(&self.framed(&text));
         }
-        if self.last != text {
-            say::line(&text);
-            self.last = text;
+        if self.last == text {
+            return Ok(Reader::There);
         }
+        let reader = say::line(&text)?;
+        self.last = text;
+        Ok(reader)
     }
 
-    /// The same where nothing has changed but the time.
-    fn redraw(&mut self, answer: &Value, render: &impl Fn(&Value, View) -> String) {
-        if self.output == Output::Table && self.screen.is_terminal() {
-            self.draw(answer, render);
+    /// The same where nothing has changed but the time, or the connection.
+    fn redraw(&mut self, answer: &Value, render: &impl Fn(&Value, View) -> String) -> Result<Reader, Failure> {
+        match self.output == Output::Table && self.screen.is_terminal() {
+            true => self.draw(answer, render),
+            false => Ok(say::reader()),
         }
     }
 
     /// From the top of an empty screen, cut to what it holds.
     fn framed(&self, text: &str) -> String {
-        let room = usize::from(self.screen.height().unwrap_or(24)).saturating_sub(3);
-        let lines: Vec<&str> = text.lines().collect();
-        let mut framed = String::from("\u{1b}[H\u{1b}[2J");
-        for line in lines.iter().take(room) {
-            framed.push_str(line);
-            framed.push('\n');
-        }
-        if lines.len() > room {
-            framed.push_str(&format!("… and {} lines more\n", lines.len() - room));
-        }
-        let state = match &self.lost {
-            Some(_) => {
+        let state = match self.is_deaf || self.is_stale {
+            true => {
                 let (begin, end) = (self.screen.begin(Hue::Bad), self.screen.end());
                 format!("{begin}connection lost{end}; trying again")
             }
-            None => "live".to_owned(),
+            false => "live".to_owned(),
         };
-        framed.push_str(&format!("— {} · {state} · Ctrl-C ends this", self.of));
-        framed
+        let last = format!("— {} · {state} · Ctrl-C ends this", self.of);
+        // Below it are the last line, the one that says how much is cut off, and the cursor's.
+        let mut room = usize::from(self.screen.height().unwrap_or(24)).saturating_sub(self.screen.rows(&last) + 2);
+        let mut framed = String::from("\u{1b}[H\u{1b}[2J");
+        let mut lines = text.lines().peekable();
+        while let Some(line) = lines.next_if(|line| self.screen.rows(line) <= room) {
+            room -= self.screen.rows(line);
+            framed.push_str(line);
+            framed.push('\n');
+        }
+        match lines.count() {
+            0 => {}
+            1 => framed.push_str("… and 1 line more\n"),
+            more => framed.push_str(&format!("… and {more} lines more\n")),
+        }
+        framed + &last
     }
 }
 
@@ -245,6 +263,28 @@ pub(super) fn aside(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_is_never_higher_than_the_terminal_though_lines_are_folded() {
+        let picture = Picture {
+            output: Output::Table,
+            screen: Screen::terminal(40, true),
+            of: "http://gate".to_owned(),
+            is_deaf: false,
+            is_stale: true,
+            last: String::new(),
+        };
+        // Three rows each: colours take no room, and wide characters take two columns.
+        let long = format!("\u{1b}[31m{}\u{1b}[0m{}", "x".repeat(41), "日".repeat(20));
+        let frame = picture.framed(&[long.as_str(); 9].join("\n"));
+        let rows: usize = frame.lines().map(|line| picture.screen.rows(line)).sum();
+        assert_eq!(rows, 18 + 1 + 2, "{frame}");
+        assert!(
+            frame.contains("\n… and 3 lines more\n— http://gate · \u{1b}[31mconnection lost"),
+            "{frame}"
+        );
+        assert!(picture.framed("short").starts_with("\u{1b}[H\u{1b}[2Jshort\n— "));
+    }
 
     #[test]
     fn json_says_the_same_and_leaves_the_terminal_alone() {

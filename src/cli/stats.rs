@@ -26,8 +26,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
         let stats = client
             .get(&["api", "v1", "stats"], &[("window", args.window.to_string())])
             .await?;
-        once(args.format, &stats, render);
-        Ok(())
+        once(args.format, &stats, render)
     })
 }
 

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::cli::client::{self, Access, Client};
-use crate::cli::failure::{Failure, Kind};
+use crate::cli::failure::{Answer, Failure};
 use crate::cli::show::{View, Watched, Watching};
 use crate::cli::table::{items, printable, table, text};
+use crate::cli::terminal::Hue;
 use crate::cli::when::{age, left};
 use crate::cli::{alerts, jobs};
 
@@ -66,11 +67,10 @@ async fn ask(client: &Client) -> Result<Value, Failure> {
 async fn ready(client: &Client) -> Result<(bool, Option<String>), Failure> {
     match client.get(&["readyz"], &[]).await {
         Ok(_) => Ok((true, None)),
-        // It answered, only not well.
-        Err(failure) if failure.kind() == Kind::Unreachable && failure.to_string().contains(": 503 ") => {
-            Ok((false, Some(failure.to_string())))
-        }
-        Err(failure) => Err(failure),
+        Err(failure) => match failure.answer() {
+            Some(Answer { status: 503, said }) => Ok((false, Some(said.clone()))),
+            Some(_) | None => Err(failure),
+        },
     }
 }
 
@@ -78,9 +78,10 @@ fn render(status: &Value, view: View, url: &str) -> String {
     let mut told = match status["ready"].as_bool() {
         Some(true) => format!("healgate at {url} takes alerts\n"),
         _ => format!(
-            "healgate at {url} {}: {}\n",
-            view.screen.word("failed"),
-            text(status, "not_ready_because")
+            "healgate at {url} takes no alerts: {}{}{}\n",
+            view.screen.begin(Hue::Bad),
+            printable(&text(status, "not_ready_because")),
+            view.screen.end()
         ),
     };
     told.push_str(&brakes(status, view));

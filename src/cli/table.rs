@@ -1,8 +1,9 @@
 //! Tables for people at a terminal, folded to its width. Nothing that came from outside moves the cursor or sets a colour.
 
 use clap::ValueEnum;
-use comfy_table::{ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width};
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
 
 use crate::cli::terminal::{Hue, Screen};
 
@@ -17,6 +18,9 @@ pub(super) enum Output {
 
 /// Columns whose cells are never folded: words with a colour, such as a status, and what is copied as one.
 const WHOLE: &[&str] = &["STATUS", "DECISION", "STATE", "OUTCOME", "RESULT", "ID", "AGE"];
+
+/// Folded further than this, words cannot be read: then it is the terminal that folds lines.
+const NARROWEST: u16 = 6;
 
 /// Has no width, and is in no text from outside: marks where a colour ends while a table is laid out.
 const PLAIN: char = '\u{2064}';
@@ -41,11 +45,15 @@ pub(super) fn table(screen: Screen, head: &[&str], rows: &[Vec<String>]) -> Stri
         });
         table.add_row(cells.collect::<Vec<_>>());
     }
-    for (column, name) in table.column_iter_mut().zip(head) {
+    for (at, (column, name)) in table.column_iter_mut().zip(head).enumerate() {
         column.set_padding((0, 2));
-        if WHOLE.contains(name) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
+        let cells = rows.iter().filter_map(|row| Some(row.get(at)?.width()));
+        let widest = cells.chain([name.width()]).max().unwrap_or(0);
+        let least = u16::try_from(widest).unwrap_or(NARROWEST).min(NARROWEST) + 2;
+        column.set_constraint(match WHOLE.contains(name) {
+            true => ColumnConstraint::ContentWidth,
+            false => ColumnConstraint::LowerBoundary(Width::Fixed(least)),
+        });
     }
     let lines = table.lines().enumerate().map(|(at, line)| {
         let line = line.trim_end();
@@ -95,7 +103,7 @@ pub(super) fn is_harmless(character: char) -> bool {
     !(character.is_control()
         || matches!(
             character,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'  | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
         ))
 }
 
@@ -136,6 +144,18 @@ mod tests {
         awaiting_approval  a reason that goes on
                            for quite a while
         failed             日本語
+        ");
+    }
+
+    #[test]
+    fn cells_are_not_folded_into_single_letters() {
+        let rows = rows(&[&["succeeded", "unverified", "2", "manual by operator"]]);
+        let narrow = table(Screen::terminal(20, false), &["STATUS", "REASON", "N", "FOR"], &rows);
+        insta::assert_snapshot!(narrow, @r"
+        STATUS     REASON  N  FOR
+        succeeded  unveri  2  manual
+                   fied       by ope
+                              rator
         ");
     }
 

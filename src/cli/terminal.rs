@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
+use unicode_width::UnicodeWidthStr;
+
 /// Colours that say how something is. Never the only sign: the word is always there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hue {
@@ -61,6 +63,12 @@ impl Screen {
         self.size.map(|(_, lines)| lines)
     }
 
+    /// How many lines of the terminal a line takes that is longer than one.
+    pub(super) fn rows(self, line: &str) -> usize {
+        let columns = usize::from(self.width().unwrap_or(u16::MAX)).max(1);
+        wide(line).div_ceil(columns).max(1)
+    }
+
     pub(super) const fn has_colour(self) -> bool {
         self.colour
     }
@@ -95,6 +103,14 @@ impl Screen {
             false => text.to_owned(),
         }
     }
+}
+
+/// How many columns a text takes; our colours take none.
+fn wide(text: &str) -> usize {
+    let mut parts = text.split('\u{1b}');
+    let first = parts.next().map_or(0, UnicodeWidthStr::width);
+    let after = parts.map(|part| part.split_once('m').map_or(0, |(_, text)| text.width()));
+    first + after.sum::<usize>()
 }
 
 impl Hue {

@@ -8,6 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use sha2::{Digest, Sha256};
 
 use crate::cli::failure::{Failure, conclude};
+use crate::cli::say;
 use crate::config::Role;
 
 #[derive(Debug, clap::Subcommand)]
@@ -36,10 +37,9 @@ fn parse_name(text: &str) -> Result<String, String> {
 }
 
 /// Prints a new token and its entry.
-#[expect(clippy::print_stdout, reason = "this command's answer")]
 pub(super) fn run(command: &Command) -> ExitCode {
     let Command::New(args) = command;
-    conclude(make().map(|token| print!("{}", describe(args, &token))))
+    conclude(make().and_then(|token| say::write(describe(args, &token).as_bytes()).map(drop)))
 }
 
 /// A new token.

@@ -33,13 +33,13 @@ const GRAFANA_KEYS: Keys = Keys::of(&[
     ),
     Key::of(
         "header",
-        "`X-Grafana-Alerting-Signature`",
-        "where the signature is; without it `X-Grafana-Alert-Signature` is known too",
+        "either of Grafana's",
+        "where the signature is: `X-Grafana-Alerting-Signature` or `X-Grafana-Alert-Signature`, unless another one is named",
     ),
     Key::of(
         "timestamp_header",
-        "`X-Grafana-Alerting-Timestamp`",
-        "where the time of signing is; set it, and the time must be there",
+        "Grafana's",
+        "where the time of signing is: `X-Grafana-Alerting-Timestamp`, if it is there; name one, and it must be",
     ),
 ]);
 const TOKEN_KEYS: Keys = Keys::of(&[

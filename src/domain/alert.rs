@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::Fingerprint;
+use crate::domain::job::words;
 use crate::domain::timestamp::Timestamp;
 
 /// Names and values, ordered by name.
@@ -25,13 +26,13 @@ pub fn fingerprint(labels: &Labels) -> Fingerprint {
     Fingerprint::of_hash(bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME)))
 }
 
-/// Whether the condition holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AlertStatus {
-    Firing,
-    Resolved,
-}
+words!(
+    /// Whether the condition holds.
+    AlertStatus {
+        Firing = "firing",
+        Resolved = "resolved",
+    }
+);
 
 /// Which program posts to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::domain::alert::{Labels, Sender};
+use crate::domain::alert::{AlertStatus, Labels, Sender};
 use crate::domain::decision::{DecisionKind, WouldRun};
 use crate::domain::ids::{EpisodeId, Fingerprint, JobId, NotificationId};
 use crate::domain::job::{Job, JobEvent, JobStatus, Reason, Trigger};
@@ -44,6 +44,13 @@ pub struct JobFilter {
     pub until: Option<Timestamp>,
     /// Any of the texts must occur in the job's id, playbook, route, target or labels, in any case.
     pub q: Vec<String>,
+}
+
+/// Which alerts to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlertFilter {
+    /// Any of these will do; all, where none is named.
+    pub status: Vec<AlertStatus>,
 }
 
 /// How far a log goes.

@@ -65,8 +65,8 @@ use crate::domain::verification::Verification;
 use crate::store::observe::Observer;
 use crate::store::outbox::Outbox;
 use crate::store::read::{
-    AlertStory, AlertSummary, Backlog, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
-    Statistics, StatusCount,
+    AlertFilter, AlertStory, AlertSummary, Backlog, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page,
+    PageRequest, Statistics, StatusCount,
 };
 use crate::store::sqlite::gather::Gatherer;
 use crate::store::sqlite::open::Opened;
@@ -290,9 +290,10 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn list_alerts(&self, page: PageRequest) -> Result<Page<AlertSummary>, StoreError> {
+    async fn list_alerts(&self, filter: &AlertFilter, page: PageRequest) -> Result<Page<AlertSummary>, StoreError> {
+        let filter = filter.clone();
         self.readers
-            .read(move |connection| alerts::list(connection, &page))
+            .read(move |connection| alerts::list(connection, &filter, &page))
             .await
     }
 

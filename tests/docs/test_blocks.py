@@ -203,7 +203,7 @@ def own_commands(text):
 
 def is_known(words):
     """Whether the command line has these commands and options: asked for help, clap reads all that stands before."""
-    return said(HEALGATE, *("019a5b3c" if word == "ID" else word for word in words), "--help")
+    return said(HEALGATE, *("019a5b3c-1234-7000-8000-00000000000a" if word == "ID" else word for word in words), "--help")
 
 
 class Blocks(unittest.TestCase):

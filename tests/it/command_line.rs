@@ -4,6 +4,8 @@ mod acting;
 mod errors;
 mod following;
 mod listing;
+mod output;
+mod stand_in;
 mod terminals;
 mod watching;
 

@@ -81,6 +81,49 @@ async fn every_filter_of_jobs_narrows_the_list_and_a_repeated_one_means_or() {
 }
 
 #[tokio::test]
+async fn alerts_are_listed_by_their_status() {
+    let folder = Folder::new();
+    let gateway = Gateway::start(&folder).await;
+    let alerts: Vec<_> = (0..5).map(|n| firing("Other", &format!("f{n}"))).collect();
+    gateway.alert(&alerts).await;
+    gateway
+        .alert(&[
+            firing("Other", "f1").resolved("2026-01-31T09:05:00Z"),
+            firing("Other", "f3").resolved("2026-01-31T09:05:00Z"),
+        ])
+        .await;
+    let listed = async |query: &str| {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = gateway.get(&format!("/api/v1/alerts?limit=2&{query}{cursor}")).await;
+            let items = page["items"].as_array().unwrap().iter();
+            seen.extend(items.map(|alert| alert["fingerprint"].as_str().unwrap().to_owned()));
+            let Some(next) = page["next_cursor"].as_str() else {
+                return seen;
+            };
+            cursor = format!("&cursor={next}");
+        }
+    };
+    assert_eq!(listed("status=firing").await, ["f4", "f2", "f0"]);
+    assert_eq!(listed("status=resolved").await, ["f3", "f1"]);
+    assert_eq!(
+        listed("status=firing&status=resolved").await,
+        ["f3", "f1", "f4", "f2", "f0"]
+    );
+    for wrong in ["status=", "status=open", "status=Firing", "state=firing"] {
+        let path = format!("/api/v1/alerts?{wrong}");
+        let answer = gateway.request(Method::GET, &path).send().await.unwrap();
+        assert_eq!(answer.status(), 400, "{wrong}");
+        let problem: Value = answer.json().await.unwrap();
+        assert_eq!(
+            problem["errors"][0]["field"],
+            wrong.split_once('=').unwrap().0,
+            "{wrong}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_item_of_the_list_is_the_job_as_it_is_shown_alone() {
     let folder = Folder::new();
     let (gateway, jobs) = three_jobs(&folder).await;

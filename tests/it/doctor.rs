@@ -1,16 +1,21 @@
 //! `healgate doctor`: sets that are well, and each thing that may be wrong with one.
+#![expect(clippy::disallowed_methods, reason = "starts the command line as its users do")]
 
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::support::cli::{Said, run_in};
 use crate::support::folder::Folder;
 use crate::support::gateway::Gateway;
 use crate::support::monitoring::{Alertmanager, Prometheus, free_address};
+use crate::support::wait::LIMIT;
 
 const ANSIBLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/ansible-playbook");
 
@@ -307,6 +312,37 @@ fn hosts_that_take_too_long_are_given_up_with_all_that_was_started() {
         "failed hosts: hosts.yml: not all hosts were done within 1 s; 0 answered",
     );
     assert!(folder.processes().is_empty(), "{:?}", folder.processes());
+}
+
+#[test]
+fn ctrl_c_ends_it_with_all_that_was_started() {
+    let folder = quick("2.19.0");
+    folder.program(
+        "ansible-playbook",
+        "#!/bin/sh\ncase \"$*\" in *ping.yml*) touch called; sleep 600 & wait;; *--version*) echo 'ansible-playbook [core 2.19.0]';; esac\n",
+    );
+    fs::create_dir(folder.path("temp")).unwrap();
+    let mut examined = Command::new(env!("CARGO_BIN_EXE_healgate"))
+        .args(["doctor", "--hosts", "--hosts-timeout", "10m"])
+        .current_dir(folder.path(""))
+        .env("TMPDIR", folder.path("temp"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let give_up = Instant::now() + LIMIT;
+    while !folder.path("called").exists() {
+        assert!(Instant::now() < give_up, "the hosts are not called");
+        std::thread::yield_now();
+    }
+    kill_process(Pid::from_child(&examined), Signal::INT).unwrap();
+    assert_eq!(examined.wait().unwrap().code(), Some(130));
+    // A killed process is there for a moment.
+    while !folder.processes().is_empty() {
+        assert!(Instant::now() < give_up, "{:?}", folder.processes());
+        std::thread::yield_now();
+    }
+    assert_eq!(fs::read_dir(folder.path("temp")).unwrap().count(), 0);
 }
 
 #[test]

@@ -12,16 +12,15 @@ use crate::support::alerts::firing;
 use crate::support::cli::{Said, command, run, run_in};
 use crate::support::folder::Folder;
 use crate::support::gateway::Gateway;
+use crate::support::monitoring::free_address;
 
 const ANSIBLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/ansible-playbook");
 
 /// A folder with what `init` writes into it, and what it said.
 fn begun() -> (Folder, Said) {
     let folder = Folder::empty();
-    let said = run_in(
-        &folder.path(""),
-        &["init", "--listen", "127.0.0.1:0", "--ansible", ANSIBLE],
-    );
+    let address = free_address().to_string();
+    let said = run_in(&folder.path(""), &["init", "--listen", &address, "--ansible", ANSIBLE]);
     assert_eq!(said.code, 0, "{said:?}");
     (folder, said)
 }
@@ -121,4 +120,28 @@ fn nothing_that_is_there_is_written_over_and_then_nothing_is_written_at_all() {
     assert_eq!(again.code, 6, "{again:?}");
     let nowhere = run_in(&folder.path(""), &["init", "remediations.yml/below"]);
     assert_eq!(nowhere.code, 1, "{nowhere:?}");
+}
+
+#[test]
+fn a_gateway_that_listens_everywhere_is_told_of_by_this_machines_name_and_names_can_be_pasted() {
+    let folder = Folder::empty();
+    let said = run_in(&folder.path(""), &["init", "my gateway", "--listen", "0.0.0.0:8750"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    assert!(
+        said.out
+            .contains(&format!("- url: http://{name}:8750/webhooks/alertmanager\n")),
+        "{said:?}"
+    );
+    let settings = folder.read("my gateway/healgate.yml");
+    assert!(settings.contains("  listen: 0.0.0.0:8750\n"), "{settings}");
+    assert!(
+        settings.contains(&format!("  external_url: http://{name}:8750\n")),
+        "{settings}"
+    );
+    let next = "export HEALGATE_URL=http://localhost:8750 HEALGATE_TOKEN=$(cat 'my gateway'/tokens/operator)";
+    assert!(
+        said.err.contains(next) && said.err.contains("check --config 'my gateway'/healgate.yml"),
+        "{said:?}"
+    );
 }

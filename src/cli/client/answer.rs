@@ -50,7 +50,7 @@ impl Asked {
             "failed to {}: the answer is no JSON: {error}\nIs it healgate that listens at {}?",
             self.what, self.base
         );
-        Failure::new(Kind::Unreachable, text)
+        Failure::new(Kind::Unreachable, text).after(StatusCode::OK.as_u16(), "")
     }
 
     /// The gateway said no.
@@ -72,10 +72,17 @@ impl Asked {
             let _ = write!(text, ": {}", printable(&said));
         }
         text.push_str(&fields(&problem));
-        if let Some(advice) = self.advice(status, to.as_deref()) {
+        // A gateway says what it has not got; others are asked by mistake.
+        let is_elsewhere = status == StatusCode::NOT_FOUND && !problem["title"].is_string();
+        let advice = match is_elsewhere {
+            true => Some(format!("Is it healgate that listens at {}?", self.base)),
+            false => self.advice(status, to.as_deref()),
+        };
+        if let Some(advice) = advice {
             let _ = write!(text, "\n{advice}");
         }
-        Failure::new(kind(status), text)
+        let kind = if is_elsewhere { Kind::Unreachable } else { kind(status) };
+        Failure::new(kind, text).after(status.as_u16(), printable(&said))
     }
 
     /// What to try.

@@ -50,7 +50,7 @@ pub(in crate::cli) struct Stream<'a> {
     patience: Option<Duration>,
     last_id: Option<String>,
     open: Option<Open>,
-    /// Since when the connection is lost, and how often it was tried since.
+    /// Since when nothing came, and how often it was tried since.
     lost: Option<(Instant, usize)>,
 }
 
@@ -78,12 +78,22 @@ impl<'a> Stream<'a> {
         if let Some(open) = &mut self.open {
             return match open.next().await {
                 Ok(event) => {
-                    self.last_id.clone_from(&event.id);
+                    if event.id.is_some() {
+                        self.last_id.clone_from(&event.id);
+                    }
                     Ok(Next::Event(event))
                 }
                 Err(why) => {
+                    let was_heard = open.was_heard;
                     self.open = None;
-                    self.lost = Some((Instant::now(), 0));
+                    match self.lost {
+                        // Who lets everybody in and says nothing is as good as away.
+                        Some((since, _)) if !was_heard && self.gave_up(since) => {
+                            return Err(Failure::new(Kind::Unreachable, why));
+                        }
+                        Some(_) if !was_heard => {}
+                        Some(_) | None => self.lost = Some((Instant::now(), 0)),
+                    }
                     Ok(Next::Lost(why))
                 }
             };
@@ -94,16 +104,18 @@ impl<'a> Stream<'a> {
             self.lost = Some((since, tries + 1));
             match self.connect().await {
                 Ok(open) => {
-                    (self.open, self.lost) = (Some(open), None);
+                    self.open = Some(open);
                     return Ok(Next::Back);
                 }
                 Err(failure) if failure.kind() != Kind::Unreachable => return Err(failure),
-                Err(failure) if self.patience.is_some_and(|patience| since.elapsed() >= patience) => {
-                    return Err(failure);
-                }
+                Err(failure) if self.gave_up(since) => return Err(failure),
                 Err(_) => {}
             }
         }
+    }
+
+    fn gave_up(&self, since: Instant) -> bool {
+        self.patience.is_some_and(|patience| since.elapsed() >= patience)
     }
 
     async fn connect(&self) -> Result<Open, Failure> {
@@ -117,6 +129,7 @@ impl<'a> Stream<'a> {
             response,
             asked,
             reader: Reader::default(),
+            was_heard: false,
         })
     }
 }
@@ -127,6 +140,8 @@ struct Open {
     response: Response,
     asked: Asked,
     reader: Reader,
+    /// Anything came, if only a comment.
+    was_heard: bool,
 }
 
 impl Open {
@@ -137,7 +152,10 @@ impl Open {
                 return Ok(event);
             }
             match self.response.chunk().await {
-                Ok(Some(bytes)) => self.reader.take(&bytes)?,
+                Ok(Some(bytes)) => {
+                    self.was_heard = true;
+                    self.reader.take(&bytes)?;
+                }
                 Ok(None) => return Err("the gateway closed the connection".to_owned()),
                 Err(error) => return Err(self.asked.unanswered(error).to_string()),
             }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::cli::client::{Access, Client};
 use crate::cli::doctor::{Finding, Patient, routing};
-use crate::cli::failure::Kind;
 use crate::clock::{Clock, SystemClock};
 use crate::peers::examine::{self, Seen};
 
@@ -69,7 +68,7 @@ async fn gateway(patient: &Patient) -> Finding {
     };
     match asked {
         Ok(_) => Finding::ok("gateway", format!("it runs at http://{address}, and takes alerts")),
-        Err(failure) if failure.kind() == Kind::Unreachable => {
+        Err(failure) if failure.answer().is_none_or(|answer| answer.status == 503) => {
             let message = format!("nothing takes alerts at http://{address}: {failure}");
             Finding::warning("gateway", message.lines().next().unwrap_or_default(), "healgate serve")
         }

@@ -30,8 +30,7 @@ pub(super) fn run(args: &Args, action: &str) -> ExitCode {
         let id = args.job.id(&client).await?;
         let body = json!({ "comment": args.comment }).to_string().into_bytes();
         let job = client.post(&["api", "v1", "jobs", &id, action], Some(body)).await?;
-        once(args.format, &job, |job, view| told(job, view, action));
-        Ok(())
+        once(args.format, &job, |job, view| told(job, view, action))
     })
 }
 

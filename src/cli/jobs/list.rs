@@ -64,7 +64,8 @@ pub(in crate::cli) struct Args {
 /// A time, or how long ago it is.
 fn moment(text: &str) -> Result<Timestamp, String> {
     match text.parse::<Span>() {
-        Ok(ago) => Ok(SystemClock.now() - ago.duration()),
+        // Earlier than any job; the API has no years before the first one.
+        Ok(ago) => Ok((SystemClock.now() - ago.duration()).max(Timestamp::from_micros(0))),
         Err(_) => text
             .parse::<Timestamp>()
             .map_err(|error| format!("{error}, nor a duration such as 30s, 5m, 1h or 7d")),

@@ -145,8 +145,7 @@ fn read_vars(file: &PathBuf) -> Result<Map<String, Value>, Failure> {
 /// Tells of the new job, or follows it.
 async fn go_on(client: &Client, job: &Value, after: &After) -> Result<(), Failure> {
     if !after.follow {
-        once(after.format, job, told);
-        return Ok(());
+        return once(after.format, job, told);
     }
     // The log alone is on standard output.
     aside(&told(job, View::now()));

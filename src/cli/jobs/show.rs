@@ -11,7 +11,7 @@ use crate::cli::show::{View, Watched, Watching};
 use crate::cli::table::{Output, items, printable, table, text};
 use crate::cli::when::{moment, time, took};
 
-/// The last part of a job's history and of its tasks that is shown.
+/// How many entries of a job's history, and of its tasks, are looked at.
 const MOST: usize = 2_000;
 
 /// Members of `host_stats`, in the order of Ansible's recap.
@@ -62,7 +62,8 @@ async fn ask(client: &Client, id: &str, output: Output) -> Result<Value, Failure
     if let Some(tasks) = tasks["items"].as_array_mut() {
         tasks.retain(|task| matches!(task["status"].as_str(), Some("failed" | "unreachable")));
     }
-    Ok(json!({ "job": job, "events": events["items"], "wrong": tasks["items"] }))
+    let is_cut = !tasks["next_cursor"].is_null();
+    Ok(json!({ "job": job, "events": events["items"], "wrong": tasks["items"], "is_cut": is_cut }))
 }
 
 fn job_in(answer: &Value) -> &Value {
@@ -87,6 +88,11 @@ fn render(answer: &Value, view: View) -> String {
             line("task"),
             line("path"),
             indented(&text(task, "message"))
+        ));
+    }
+    if answer["is_cut"] == true {
+        told.push_str(&format!(
+            "\nonly the first {MOST} results were looked at; the log has all\n"
         ));
     }
     let events = items(answer, "events");

@@ -2,29 +2,41 @@
 
 use actix_web::web;
 
+use crate::domain::alert::AlertStatus;
 use crate::domain::ids::Fingerprint;
 use crate::http::App;
+use crate::http::api::jobs::word;
 use crate::http::auth::ViewerAccess;
 use crate::http::input::{PathId, Query};
 use crate::http::problem::{Problem, ProblemView};
 use crate::http::views::{AlertStoryView, AlertView, List};
+use crate::store::read::AlertFilter;
 
 /// List alerts, the last received first
 #[utoipa::path(
     get, path = "/api/v1/alerts", operation_id = "list_alerts", tag = "alerts",
     params(
+        ("status" = Option<Vec<AlertStatus>>, Query, description = "Any of these; repeat the parameter for more"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many at most; 50 by default"),
         ("cursor" = Option<String>, Query, description = "The next_cursor of the page before"),
     ),
-    responses((status = 200, description = "A part of the list", body = List<AlertView>)),
+    responses(
+        (status = 200, description = "A part of the list", body = List<AlertView>),
+        (status = 400, description = "A parameter is wrong", body = ProblemView, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn list(
     _: ViewerAccess,
     app: web::Data<App>,
     query: Query,
 ) -> Result<web::Json<List<AlertView>>, Problem> {
-    let page = query.only(&["limit", "cursor"])?.page("alerts")?;
-    let alerts = app.store.list_alerts(page).await?;
+    let page = query.only(&["status", "limit", "cursor"])?.page("alerts")?;
+    let filter = AlertFilter {
+        status: query.each("status", |text| {
+            word(text, AlertStatus::parse, AlertStatus::ALL, AlertStatus::as_str)
+        })?,
+    };
+    let alerts = app.store.list_alerts(&filter, page).await?;
     Ok(web::Json(List::of("alerts", alerts, AlertView::from)))
 }
 

@@ -104,7 +104,8 @@ pub(crate) fn filter(query: &Query) -> Result<JobFilter, Problem> {
     })
 }
 
-fn word<T: Copy>(
+/// One of the words that a filter knows.
+pub(crate) fn word<T: Copy>(
     text: &str,
     parse: fn(&str) -> Option<T>,
     all: &[T],

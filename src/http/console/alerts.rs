@@ -15,7 +15,7 @@ use crate::http::console::shell::{Place, Shell};
 use crate::http::input::{PathId, Query, cursor};
 use crate::http::problem::Problem;
 use crate::http::views::{StoryEntryView, What, story};
-use crate::store::read::{AlertSummary, Episode};
+use crate::store::read::{AlertFilter, AlertSummary, Episode};
 
 /// How many entries of each kind a story is made of.
 const STORY: u32 = 100;
@@ -91,7 +91,7 @@ struct Line {
 pub(super) async fn list(reader: Reader, app: web::Data<App>, query: Query) -> Result<HttpResponse, Failure> {
     let place = query.only(&["limit", "cursor"])?.page("alerts")?;
     let is_first = place.after.is_none();
-    let found = app.store.list_alerts(place).await?;
+    let found = app.store.list_alerts(&AlertFilter::default(), place).await?;
     Ok(page(&AlertsPage {
         shell: Shell::of(&app, &reader.0, Place::Alerts),
         alerts: found.items.iter().map(AlertLine::of).collect(),

@@ -17,8 +17,8 @@ use crate::domain::policy::{Delivery, Heal, Ledger, Restraints, decide};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::Verification;
 use crate::store::read::{
-    AlertStory, AlertSummary, Backlog, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page, PageRequest,
-    Statistics, StatusCount,
+    AlertFilter, AlertStory, AlertSummary, Backlog, JobFilter, LogHead, NotificationDetail, NotificationSummary, Page,
+    PageRequest, Statistics, StatusCount,
 };
 use crate::store::{
     ActiveRun, Answer, Brakes, By, Canceled, Claim, Comeback, Ended, Firing, HeartbeatMiss, HeldBack, HeldCount,
@@ -464,7 +464,7 @@ impl Store for FakeStore {
         Ok(log.into_iter().skip(offset).take(most.min(5)).collect())
     }
 
-    async fn list_alerts(&self, _: PageRequest) -> Result<Page<AlertSummary>, StoreError> {
+    async fn list_alerts(&self, _: &AlertFilter, _: PageRequest) -> Result<Page<AlertSummary>, StoreError> {
         self.check().map(|()| empty())
     }
 

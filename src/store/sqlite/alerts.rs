@@ -2,14 +2,14 @@
 
 use rusqlite::params;
 
-use crate::domain::alert::Sender;
+use crate::domain::alert::{AlertStatus, Sender};
 use crate::domain::decision::DecisionKind;
 use crate::domain::ids::{Fingerprint, JobId, NotificationId};
 use crate::domain::job::Job;
 use crate::store::StoreError;
 use crate::store::read::{
-    AlertStory, AlertSummary, Episode, JobFilter, NotificationDetail, NotificationSummary, Page, PageRequest,
-    StoredDecision, StoredEvent,
+    AlertFilter, AlertStory, AlertSummary, Episode, JobFilter, NotificationDetail, NotificationSummary, Page,
+    PageRequest, StoredDecision, StoredEvent,
 };
 use crate::store::sqlite::connection::{Connection, Row};
 use crate::store::sqlite::jobs;
@@ -30,6 +30,30 @@ const LIST_ALERTS: &str = "
     FROM   alerts
     JOIN   episodes ON episodes.id = alerts.last_episode
     WHERE  (alerts.last_received_at, alerts.fingerprint) < (?1, ?2)
+    ORDER  BY alerts.last_received_at DESC, alerts.fingerprint DESC
+    LIMIT  ?3";
+
+/// What fires are the open episodes, and each is its alert's last one.
+const LIST_FIRING_ALERTS: &str = "
+    -- list_firing_alerts
+    SELECT fingerprint, last_received_at, alertname, labels, annotations, generator_url, starts_at, 1 AS firing,
+           (SELECT COUNT(*) FROM episodes AS all_of WHERE all_of.fingerprint = episodes.fingerprint) AS episodes,
+           (SELECT COUNT(*) FROM jobs WHERE jobs.fingerprint = episodes.fingerprint) AS jobs
+    FROM   episodes INDEXED BY episodes_firing_by_reception
+    WHERE  closed_at IS NULL AND (last_received_at, fingerprint) < (?1, ?2)
+    ORDER  BY last_received_at DESC, fingerprint DESC
+    LIMIT  ?3";
+
+/// Passes over those that fire, which are few beside all that ever did.
+const LIST_RESOLVED_ALERTS: &str = "
+    -- list_resolved_alerts
+    SELECT alerts.fingerprint, alerts.last_received_at, episodes.alertname, episodes.labels, episodes.annotations,
+           episodes.generator_url, episodes.starts_at, 0 AS firing,
+           (SELECT COUNT(*) FROM episodes AS all_of WHERE all_of.fingerprint = alerts.fingerprint) AS episodes,
+           (SELECT COUNT(*) FROM jobs WHERE jobs.fingerprint = alerts.fingerprint) AS jobs
+    FROM   alerts INDEXED BY alerts_by_reception
+    JOIN   episodes ON episodes.id = alerts.last_episode
+    WHERE  (alerts.last_received_at, alerts.fingerprint) < (?1, ?2) AND episodes.closed_at IS NOT NULL
     ORDER  BY alerts.last_received_at DESC, alerts.fingerprint DESC
     LIMIT  ?3";
 
@@ -78,8 +102,12 @@ const FIND_NOTIFICATION: &str = "
 /// No notification is larger than the webhook's limit of 32 MiB.
 const LARGEST_BODY: usize = 32 << 20;
 
-/// Alerts, the last received first.
-pub(super) fn list(connection: &Connection, page: &PageRequest) -> Result<Page<AlertSummary>, StoreError> {
+/// Alerts that the filter lets through, the last received first.
+pub(super) fn list(
+    connection: &Connection,
+    filter: &AlertFilter,
+    page: &PageRequest,
+) -> Result<Page<AlertSummary>, StoreError> {
     let (received, fingerprint) = match page.after.as_deref() {
         None => (i64::MAX, ""),
         Some(after) => after
@@ -87,7 +115,13 @@ pub(super) fn list(connection: &Connection, page: &PageRequest) -> Result<Page<A
             .and_then(|(received, fingerprint)| Some((received.parse().ok()?, fingerprint)))
             .ok_or_else(|| StoreError::BadCursor(after.to_owned()))?,
     };
-    let rows = connection.all(LIST_ALERTS, params![received, fingerprint, i64::from(page.limit) + 1])?;
+    let lets_through = |status| filter.status.contains(&status);
+    let statement = match (lets_through(AlertStatus::Firing), lets_through(AlertStatus::Resolved)) {
+        (true, false) => LIST_FIRING_ALERTS,
+        (false, true) => LIST_RESOLVED_ALERTS,
+        (true, true) | (false, false) => LIST_ALERTS,
+    };
+    let rows = connection.all(statement, params![received, fingerprint, i64::from(page.limit) + 1])?;
     let mut items = rows.iter().map(summary).collect::<Result<Vec<_>, _>>()?;
     let next = cut(&mut items, page, |alert| {
         format!("{} {}", alert.last_received_at.as_micros(), alert.fingerprint)

@@ -1,13 +1,13 @@
 //! Every way in which a command ends other than well, and what it says then.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
+use rustix::process::Signal;
 
-use super::CATALOGUE;
+use super::{CATALOGUE, stand_in};
 use crate::support::alerts::firing;
 use crate::support::cli::{Said, command, run};
 use crate::support::folder::Folder;
 use crate::support::gateway::Gateway;
+use crate::support::wait::until;
 
 const UNKNOWN: &str = "019a5b3c-1234-7000-8000-00000000000a";
 
@@ -29,16 +29,9 @@ fn at(url: &str, token: Option<&str>, arguments: &[&str]) -> Said {
     run(command)
 }
 
-/// Somebody who gives one answer and is no gateway.
+/// Somebody who always gives that answer.
 fn answering(answer: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let _ = stream.read(&mut [0; 4096]).unwrap();
-        stream.write_all(answer.as_bytes()).unwrap();
-    });
-    url
+    stand_in::answering(move |_| Some(answer.to_owned()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,7 +52,8 @@ async fn a_token_that_is_missing_wrong_or_of_another_role_is_exit_code_4() {
     let canceled = at(url, Some("wrong"), &["jobs", "cancel", UNKNOWN, "--token-file", &file]);
     assert_eq!(canceled.code, 5, "{canceled:?}");
     let empty = at(url, None, &["stats", "--token-file", "/nowhere"]);
-    assert_eq!(empty.code, 2, "{empty:?}");
+    assert_eq!(empty.code, 1, "{empty:?}");
+    assert!(empty.err.contains("cannot read the token from /nowhere"), "{empty:?}");
 }
 
 #[test]
@@ -85,6 +79,17 @@ fn nobody_who_answers_is_exit_code_3() {
     insta::assert_snapshot!("something_else_listens", at(&other, None, &["stats"]).told());
     let moved = answering("HTTP/1.1 301 Moved\r\nLocation: https://gate.example/api\r\nContent-Length: 0\r\n\r\n");
     insta::assert_snapshot!("it_is_elsewhere", at(&moved, None, &["stats"]).told());
+    let web_server =
+        answering("HTTP/1.1 404 Not Found\r\nContent-Length: 16\r\nConnection: close\r\n\r\n<h1>Not here\u{1b}</h1>");
+    let nowhere = at(&web_server, None, &["jobs", "show", UNKNOWN]);
+    assert_eq!(nowhere.code, 3, "{nowhere:?}");
+    assert!(
+        nowhere
+            .err
+            .ends_with(&format!("Is it healgate that listens at {web_server}?\n")),
+        "{nowhere:?}"
+    );
+    assert!(!nowhere.err.contains('\u{1b}'), "{nowhere:?}");
     let garbage = answering("SSH-2.0-OpenSSH_9.2\r\n");
     assert_eq!(at(&garbage, None, &["stats"]).code, 3);
     let ailing = answering("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
@@ -109,6 +114,11 @@ fn a_wrong_command_line_is_exit_code_2_before_anybody_is_asked() {
         &["stats", "--window", "a while"],
         &["pause", "everything"],
         &["explain"],
+        &["explain", "--notification", "../jobs"],
+        &["alerts", "show", ""],
+        &["alerts", "show", ".."],
+        &["init", "/nowhere", "--listen", "127.0.0.1:0"],
+        &["stats", "--url", "http://127.0.0.1:9/?window=7d"],
         &["completions", "tcsh"],
         &["status", "--url", "localhost:8750"],
         &["status", "--token", "secret"],
@@ -155,4 +165,41 @@ async fn what_is_not_there_is_5_what_cannot_be_now_is_6_and_what_was_asked_wrong
     let idle = Gateway::start(&empty).await;
     let none = at(idle.url(), None, &["logs", "last"]);
     assert_eq!((none.code, none.err.as_str()), (5, "there is no job yet\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_takes_no_alerts_is_told_with_all_that_goes_on_there() {
+    let folder = Folder::new();
+    folder.settings("worker:\n  on_shutdown: stop\n");
+    folder.write("fix.yml", "wait_for('/never')");
+    let gateway = Gateway::start(&folder).await;
+    let running = gateway.queue(firing("Down", "f1")).await;
+    gateway.until_status(&running, "running").await;
+    // It waits for what runs, and starts nothing more.
+    gateway.signal(Signal::TERM);
+    until("it takes no alerts", || async {
+        let told = at(gateway.url(), None, &["status", "--output", "json"]).json();
+        (told["ready"] == false).then_some(())
+    })
+    .await;
+    let told = at(gateway.url(), None, &["status", "--output", "json"]).json();
+    assert_eq!(told["not_ready_because"], "the gateway is stopping");
+    assert_eq!(told["running"][0]["id"], running.as_str());
+    let shown = at(gateway.url(), None, &["status"]);
+    let first = format!(
+        "healgate at {}/ takes no alerts: the gateway is stopping\n",
+        gateway.url()
+    );
+    assert!(shown.code == 0 && shown.out.starts_with(&first), "{shown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_are_taken_as_people_write_them() {
+    let folder = Folder::new();
+    let gateway = Gateway::start(&folder).await;
+    let job = gateway.queue(firing("Down", "f1")).await;
+    for url in [format!("{}/", gateway.url()), format!(" {}///\n", gateway.url())] {
+        let listed = at(&url, None, &["jobs", "list", "--since", "9999999d", "--output", "json"]).json();
+        assert_eq!(listed["items"][0]["id"], job.as_str(), "{url:?}");
+    }
 }

@@ -9,8 +9,9 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use super::CATALOGUE;
+use super::stand_in::{answering, events, json, raw};
 use crate::support::alerts::firing;
-use crate::support::cli::ask;
+use crate::support::cli::{Said, ask, command, run};
 use crate::support::folder::{FIX, Folder};
 use crate::support::gateway::Gateway;
 use crate::support::monitoring::free_address;
@@ -311,4 +312,76 @@ async fn a_reader_that_goes_away_ends_the_log_without_an_error() {
             "{more:?}"
         );
     }
+}
+
+/// A job whose only attempt has ended so.
+fn finished(id: &str) -> serde_json::Value {
+    serde_json::json!({
+        "id": id, "status": "succeeded", "reason": "unverified", "playbook": "fix", "target": "web",
+        "finished_at": "2026-01-31T09:00:00Z", "attempts": [{ "number": 1 }]
+    })
+}
+
+const SOME_JOB: &str = "019a5b3c-1234-7000-8000-00000000000a";
+
+/// What is printed of a job that a stand-in for a gateway has.
+fn followed(url: &str, arguments: &[&str]) -> Said {
+    run(command(&[&["logs", SOME_JOB, "-f", "--url", url], arguments].concat()))
+}
+
+#[test]
+fn a_gateway_that_is_away_between_the_log_and_the_job_is_waited_for() {
+    let mut asked = 0;
+    let url = answering(move |request| {
+        if request.contains("/log/stream") {
+            return Some(events(
+                "event: log\nid: 6\ndata: \"fixed\\n\"\n\nevent: end\ndata: {}\n\n",
+            ));
+        }
+        asked += 1;
+        // The second time is after the log, and then nobody is there.
+        (asked != 2).then(|| json("200 OK", &finished(SOME_JOB)))
+    });
+    let said = followed(&url, &[]);
+    assert_eq!(
+        (said.code, said.out.as_str(), said.err.as_str()),
+        (
+            0,
+            "fixed\n",
+            "the connection is lost; trying again\nthe connection is back\n"
+        )
+    );
+}
+
+#[test]
+fn who_lets_everybody_in_and_says_nothing_is_given_up() {
+    let url = answering(|request| match request.contains("/log/stream") {
+        true => Some(events("")),
+        false => Some(json("200 OK", &finished(SOME_JOB))),
+    });
+    let said = followed(&url, &["--patience", "1s"]);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.err.ends_with("the gateway closed the connection\n"), "{said:?}");
+}
+
+#[test]
+fn an_event_without_a_place_in_the_log_does_not_begin_it_anew() {
+    let (sender, requests) = std::sync::mpsc::channel();
+    let mut opened = 0;
+    let url = raw(move |request| {
+        if !request.contains("/log/stream") {
+            return Some(json("200 OK", &finished(SOME_JOB)));
+        }
+        sender.send(request.to_owned()).unwrap();
+        opened += 1;
+        Some(events(match opened {
+            1 => "event: log\nid: 6\ndata: \"first\\n\"\n\nevent: other\ndata: {}\n\n",
+            _ => "event: log\nid: 13\ndata: \"second\\n\"\n\nevent: end\ndata: {}\n\n",
+        }))
+    });
+    let said = followed(&url, &[]);
+    assert_eq!((said.code, said.out.as_str()), (0, "first\nsecond\n"), "{said:?}");
+    let requests: Vec<String> = requests.iter().take(2).collect();
+    assert!(!requests[0].contains("last-event-id"), "{requests:?}");
+    assert!(requests[1].contains("last-event-id: 6\r\n"), "{requests:?}");
 }

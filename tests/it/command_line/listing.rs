@@ -79,6 +79,38 @@ async fn a_list_is_read_page_by_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn alerts_that_fire_are_found_however_many_were_received_since() {
+    let folder = Folder::new();
+    let gateway = Gateway::start(&folder).await;
+    let alerts = |names: std::ops::Range<u32>| -> Vec<_> {
+        names.map(|number| firing("Other", &format!("f{number}"))).collect()
+    };
+    gateway.alert(&alerts(0..3)).await;
+    // Thousands that are over, and were received later.
+    gateway.alert(&alerts(10..6_000)).await;
+    let over = alerts(10..6_000)
+        .into_iter()
+        .map(|alert| alert.resolved("2026-01-31T09:05:00Z"));
+    gateway.alert(&over.collect::<Vec<_>>()).await;
+    let listed = ask(&gateway, &["alerts", "list", "--firing", "-n", "2", "--output", "json"]).json();
+    let names: Vec<&Value> = listed["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|alert| &alert["fingerprint"])
+        .collect();
+    assert_eq!(names, ["f2", "f1"]);
+    assert!(listed["next_cursor"].is_string(), "{listed}");
+    let firing = ask(&gateway, &["alerts", "list", "--firing", "--output", "json"]).json();
+    assert_eq!(
+        (firing["items"].as_array().unwrap().len(), &firing["next_cursor"]),
+        (3, &Value::Null)
+    );
+    let status = ask(&gateway, &["status", "--output", "json"]).json();
+    assert_eq!(status["firing"], firing["items"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_shown_with_what_went_wrong_and_what_to_do_next() {
     let folder = Folder::new();
     let (gateway, [failed, fine, waits]) = three_jobs(&folder).await;

@@ -10,7 +10,7 @@ use healgate::domain::decision::DecisionKind::{Attached, Queued, Resolved};
 use healgate::domain::job::{JobStatus, Reason, Trigger};
 use healgate::domain::span::Span;
 use healgate::store::Received;
-use healgate::store::read::JobFilter;
+use healgate::store::read::{AlertFilter, JobFilter};
 
 use super::world::{Report, World, firing, first, parameters, resolved, route, verified};
 
@@ -206,7 +206,16 @@ async fn a_notification_that_cannot_be_stored_leaves_nothing() {
     world.deliver(twice).await.unwrap_err();
     let jobs = world.store.list_jobs(&JobFilter::default(), first(10)).await.unwrap();
     assert_eq!(jobs.items.len(), 1);
-    assert_eq!(world.store.list_alerts(first(10)).await.unwrap().items.len(), 1);
+    assert_eq!(
+        world
+            .store
+            .list_alerts(&AlertFilter::default(), first(10))
+            .await
+            .unwrap()
+            .items
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use healgate::store::read::AlertFilter;
 use healgate::store::{Store, StoreError};
 use rusqlite::Connection;
 
@@ -25,7 +26,15 @@ async fn what_was_stored_is_there_after_the_store_was_opened_again() {
     assert_eq!(store.read_log(id, 1, 0, 100).await.unwrap(), b"PLAY");
     assert_eq!(store.active_runs().await.unwrap()[0].key, claim.key);
     assert!(store.find_notification(notification).await.unwrap().is_some());
-    assert_eq!(store.list_alerts(first(10)).await.unwrap().items.len(), 1);
+    assert_eq!(
+        store
+            .list_alerts(&AlertFilter::default(), first(10))
+            .await
+            .unwrap()
+            .items
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]

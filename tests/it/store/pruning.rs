@@ -12,7 +12,7 @@ use healgate::domain::route::Route;
 use healgate::domain::rules::Cap;
 use healgate::domain::span::Span;
 use healgate::pruning::{Keep, Pace, Pruned, Pruner, look_back};
-use healgate::store::read::{JobFilter, LogHead};
+use healgate::store::read::{AlertFilter, JobFilter, LogHead};
 use healgate::store::upkeep::{Portion, Record, Removed, Room};
 use healgate::telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
@@ -121,7 +121,12 @@ async fn a_job_goes_with_all_that_belongs_to_it_once_it_is_old() {
     assert!(!world.is_there(job).await);
     assert_eq!(world.history(job).await, Vec::<String>::new());
     assert_eq!(world.notifications().await, 2);
-    let alerts = world.store.list_alerts(first(10)).await.unwrap().items;
+    let alerts = world
+        .store
+        .list_alerts(&AlertFilter::default(), first(10))
+        .await
+        .unwrap()
+        .items;
     let names: Vec<&str> = alerts.iter().map(|alert| alert.fingerprint.as_str()).collect();
     assert_eq!(names, ["b"]);
     let gone = Fingerprint::parse("a").unwrap();

@@ -45,3 +45,6 @@ fn section(page: &mut String, path: &str, keys: &Keys) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
