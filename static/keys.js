@@ -1,4 +1,5 @@
-// The keyboard: / j k Enter r ?  Keys that somebody types into a field, or presses with another key, are not ours.
+// The keyboard: / j k Enter r ?  Keys that somebody types into a field, or presses with another key, are not ours. Who speaks
+// to their computer, or hits keys by accident, turns them off (WCAG 2.1.4).
 
 const help = [
   ["/", "search jobs"],
@@ -11,13 +12,34 @@ const help = [
 
 /** Listens to the whole page. */
 export function keys() {
-  for (const hint of document.querySelectorAll(".keys-hint")) hint.hidden = false;
+  const footer = document.querySelector("[data-keys]");
+  if (footer) {
+    footer.hidden = false;
+    footer.querySelector("button").addEventListener("click", show);
+  }
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey) return;
-    if (isTyping(event.target)) return;
+    if (isOff() || isTyping(event.target)) return;
     const act = acts[event.key];
     if (act && act() !== false) event.preventDefault();
   });
+}
+
+/** As the browser remembers it; one that remembers nothing has them on. */
+function isOff() {
+  try {
+    return localStorage.getItem("keys") === "off";
+  } catch {
+    return false;
+  }
+}
+
+function turn(isOn) {
+  try {
+    localStorage.setItem("keys", isOn ? "on" : "off");
+  } catch {
+    // Then they stay on.
+  }
 }
 
 const acts = {
@@ -88,12 +110,18 @@ function show() {
       line.append(name, text);
       list.append(line);
     }
+    const choice = document.createElement("label");
+    const box = document.createElement("input");
+    box.type = "checkbox";
+    box.checked = !isOff();
+    box.addEventListener("change", () => turn(box.checked));
+    choice.append(box, " These keys work in this browser");
     const form = document.createElement("form");
     form.method = "dialog";
     const close = document.createElement("button");
     close.textContent = "Close";
     form.append(close);
-    dialog.append(title, list, form);
+    dialog.append(title, list, choice, form);
     document.body.append(dialog);
   }
   dialog.showModal();

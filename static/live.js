@@ -1,5 +1,6 @@
 // Keeps a page up to date: when the gateway says that something moved, the page is asked for again, and its parts are put
 // in place of the old ones. Shows when the connection is lost, and lets go when asked to pause.
+import { untilSeen } from "./seen.js";
 import { localTimes } from "./times.js";
 
 /** Changes that come together are asked for together, in milliseconds. */
@@ -11,6 +12,9 @@ const AGAIN = 5_000;
 /** What no stream tells of, such as an alert that nothing is done about, is found by asking now and then. */
 const EVERY = 30_000;
 
+/** A gateway that has not answered by then is gone, in milliseconds. */
+const PATIENCE = 20_000;
+
 /** Follows the page's own changes, if it says that it has any. */
 export function live() {
   const page = document.querySelector("[data-live]");
@@ -19,30 +23,36 @@ export function live() {
   const refresh = new Refresh(page, state);
   follow(page.dataset.job, state, refresh);
   addEventListener("offline", () => state.lost());
-  setInterval(() => {
-    if (!document.hidden) refresh.soon();
-  }, EVERY);
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) refresh.soon();
-  });
+  // Also while nobody sees the page: its title is in sight.
+  setInterval(() => refresh.soon(), EVERY);
 }
 
-function follow(job, state, refresh) {
-  const source = new EventSource("/api/v1/stream");
-  source.addEventListener("open", () => {
-    // What moved while nobody listened is not told again: also between the page and its first listening.
-    refresh.soon();
-    state.connected();
-  });
-  source.addEventListener("error", () => {
-    state.lost();
-    // A browser comes back by itself, unless it was answered something else than a stream.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => follow(job, state, refresh), AGAIN);
-  });
-  source.addEventListener("missed", () => refresh.soon());
-  source.addEventListener("job", (event) => {
-    if (!job || concerns(JSON.parse(event.data), job)) refresh.soon();
-  });
+// Lets go of the connection while nobody sees the page.
+async function follow(job, state, refresh) {
+  for (;;) {
+    await untilSeen();
+    const source = new EventSource("/api/v1/stream");
+    const over = new AbortController();
+    source.addEventListener("open", () => {
+      // What moved while nobody listened is not told again: also between the page and its first listening.
+      refresh.soon();
+      state.connected();
+    });
+    source.addEventListener("missed", () => refresh.soon());
+    source.addEventListener("job", (event) => {
+      if (!job || concerns(JSON.parse(event.data), job)) refresh.soon();
+    });
+    await new Promise((resolve) => {
+      document.addEventListener("visibilitychange", resolve, { signal: over.signal });
+      source.addEventListener("error", () => {
+        state.lost();
+        // A browser comes back by itself, unless it was answered something else than a stream.
+        if (source.readyState === EventSource.CLOSED) setTimeout(resolve, AGAIN);
+      });
+    });
+    source.close();
+    over.abort();
+  }
 }
 
 function concerns(moved, job) {
@@ -117,8 +127,10 @@ class Refresh {
     this.timer = null;
     this.isDue = false;
     this.isAsking = true;
+    const patience = new AbortController();
+    const end = setTimeout(() => patience.abort(), PATIENCE);
     try {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: patience.signal });
       if (answer.redirected && new URL(answer.url).pathname === "/signin") {
         // The session is over.
         location.assign(answer.url);
@@ -132,6 +144,7 @@ class Refresh {
       this.state.lost();
       this.isDue = true;
     } finally {
+      clearTimeout(end);
       this.isAsking = false;
       if (this.isDue) this.timer = setTimeout(() => this.ask(), this.state.isLost ? AGAIN : GATHERED);
     }
@@ -141,17 +154,26 @@ class Refresh {
     localTimes(fresh);
     for (const old of this.page.querySelectorAll("[data-part]")) {
       const part = fresh.getElementById(old.id);
-      if (!part || part.innerHTML === old.innerHTML) continue;
+      if (!part || isSame(part, old)) continue;
       replace(old, document.importNode(part, true));
     }
+    document.dispatchEvent(new Event("renewed"));
     if (document.title !== fresh.title) document.title = fresh.title;
   }
 }
 
-/** Puts the new part in place. Whoever was at a link in it is there again, and what they had opened stays open. */
+// A part that a script fills says of what it is; it stays while somebody holds it.
+function isSame(part, old) {
+  if (old.dataset.of === undefined) return part.innerHTML === old.innerHTML;
+  return part.dataset.of === old.dataset.of || old.querySelector("[data-held]") !== null;
+}
+
+/** Puts the new part in place. Whoever was at a link in it, or at a text that scrolls, is there again, and what they had opened
+ * stays open. */
 function replace(old, part) {
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
   const href = focused?.getAttribute("href");
+  const box = [...old.querySelectorAll("[tabindex]")].indexOf(focused);
   const open = [...old.querySelectorAll("details[open][id]")].map((details) => details.id);
   const scrolled = [...old.querySelectorAll(".scroll, .output")].map((box) => [box.scrollLeft, box.scrollTop]);
   old.replaceWith(part);
@@ -160,7 +182,8 @@ function replace(old, part) {
     if (scrolled[at]) [box.scrollLeft, box.scrollTop] = scrolled[at];
   });
   if (!focused) return;
-  const again = href && [...part.querySelectorAll("a[href]")].find((link) => link.getAttribute("href") === href);
+  const links = [...part.querySelectorAll("a[href]")];
+  const again = href ? links.find((link) => link.getAttribute("href") === href) : part.querySelectorAll("[tabindex]")[box];
   if (again) again.focus({ preventScroll: true });
 }
 

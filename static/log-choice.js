@@ -19,6 +19,10 @@ export class Choice {
     part("copy-link").addEventListener("click", () => this.copyLink());
     part("clear").addEventListener("click", () => this.clear());
     addEventListener("hashchange", () => this.read());
+    part("text").addEventListener("mousedown", (event) => {
+      // Else the browser selects text up to there, too.
+      if (event.shiftKey && event.target.closest(".log-number")) event.preventDefault();
+    });
   }
 
   has(line) {
@@ -28,8 +32,11 @@ export class Choice {
   /** Takes what the address names, and brings it into sight. Whether it names lines. */
   read() {
     this.take(rangeOf(location.hash));
-    if (this.range) this.viewer.bring(this.range[0]);
-    return this.range !== undefined;
+    if (!this.range) return false;
+    const { count } = this.viewer.lines;
+    if (this.range[0] > count) this.tell(count === 0 ? "there are no lines yet" : `there are lines 1 to ${count}`);
+    this.viewer.bring(this.range[0]);
+    return true;
   }
 
   /** Takes a line, or all from the one that was taken before up to it. */
@@ -74,17 +81,26 @@ export class Choice {
   async copyText() {
     const [first, last] = this.range;
     const end = Math.min(last, this.viewer.lines.count, first + MOST_COPIED - 1);
-    const texts = await this.viewer.lines.textOf(first, end, MOST_OF_LINE);
-    const isDone = await copy(texts.map(plain).join("\n"));
-    this.copied(isDone, end < last ? `the first ${MOST_COPIED} lines` : "the text");
+    try {
+      const texts = await this.viewer.lines.textOf(first, end, MOST_OF_LINE);
+      const isDone = await copy(texts.map(plain).join("\n"));
+      this.copied(isDone, last - first >= MOST_COPIED ? `the first ${MOST_COPIED} lines` : "the text");
+    } catch {
+      this.tell("they could not be read, and nothing was copied");
+    }
   }
 
+  // Of this attempt, whatever the page's own address says: others may come.
   async copyLink() {
-    this.copied(await copy(location.href), "the link");
+    this.copied(await copy(new URL(this.viewer.paths.page + hashOf(this.range), location.href).href), "the link");
   }
 
   copied(isDone, what) {
-    const said = isDone ? `copied ${what}` : "the browser did not let it be copied";
-    part("range-name").textContent = `${nameOf(this.range)}: ${said}`;
+    this.tell(isDone ? `copied ${what}` : "the browser did not let it be copied");
+  }
+
+  tell(text) {
+    // It may have been let go meanwhile.
+    if (this.range) part("range-name").textContent = `${nameOf(this.range)}: ${text}`;
   }
 }

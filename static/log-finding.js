@@ -13,6 +13,13 @@ export class Finding {
     part("before").addEventListener("click", () => this.step(-1));
   }
 
+  /** Single letters, while the log has the focus. */
+  keys = {
+    "/": () => part("q").select(),
+    n: () => this.step(1),
+    N: () => this.step(-1),
+  };
+
   /** What is marked in every line; nothing while nothing is looked for. */
   get pattern() {
     return this.search?.pattern;
@@ -48,7 +55,7 @@ export class Finding {
     this.hit = -1;
     this.search = undefined;
     if (text) {
-      const url = `${this.viewer.paths.search}&q=${encodeURIComponent(text)}`;
+      const url = `${this.viewer.paths.find}&q=${encodeURIComponent(text)}`;
       this.search = new Search(url, text, (search) => search === this.search && this.found());
       this.search.run();
     }

@@ -27,6 +27,9 @@ export class Folds {
     this.ends = [];
     this.hidden = [];
     this.total = 0;
+    // Of how many lines that was said, and whether what is folded reaches to their end.
+    this.laid = 0;
+    this.isOpen = false;
   }
 
   /** Takes up what the next line means. Whether that changed anything. */
@@ -68,10 +71,13 @@ export class Folds {
     this.ends = [];
     this.hidden = [];
     this.total = 0;
+    this.laid = count;
+    this.isOpen = false;
     let end = 0;
     for (const section of this.sections) {
       if (!section.isFolded || section.line < end) continue;
       end = this.endOf(section, count);
+      this.isOpen = end === count;
       if (end <= section.line) continue;
       this.begins.push(section.line + 1);
       this.ends.push(end);
@@ -82,14 +88,8 @@ export class Folds {
 
   /** How many rows there are, of so many lines. What is folded at the end takes up what comes there. */
   rows(count) {
-    const open = this.ends.length - 1;
-    if (open >= 0 && this.ends[open] < count && this.isLast(open)) this.lay(count);
+    if (this.isOpen && this.laid < count) this.lay(count);
     return count - this.total;
-  }
-
-  isLast(index) {
-    const next = this.sections[lastAt(this.sections, this.ends[index]) + 1];
-    return !next && this.sections.at(-1).line < this.begins[index];
   }
 
   /** The line that a row shows; both count from different ends of habit: rows from 0, lines from 1. */

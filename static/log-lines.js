@@ -11,7 +11,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** A log is a row of parts, of which is known where they begin and how many lines end in them. */
 export class Lines {
-  /** `read(from, to)` answers with a promise of those bytes. `changed(isThere)` is called when a part has come, or could not. */
+  /** `read(from, to)` answers with a promise of those bytes. `changed(failure)` is called when a part has come, or with why it has not. */
   constructor(read, changed) {
     this.read = read;
     this.changed = changed;
@@ -77,16 +77,17 @@ export class Lines {
     }
   }
 
-  /** The text of lines, as soon as they have come; at most so many bytes of each. */
+  /** The text of lines, as soon as they have come; at most so many bytes of each. Fails if they cannot be read. */
   async textOf(first, last, most) {
     const texts = [];
     for (let number = first; number <= last; number += 1) {
       let line = this.line(number, most);
-      for (let tries = 0; !line && tries < 9; tries += 1) {
+      while (!line) {
         await Promise.all(this.coming.values());
+        if (this.failure) throw this.failure;
         line = this.line(number, most);
       }
-      texts.push(line?.text ?? "");
+      texts.push(line.text);
     }
     return texts;
   }
@@ -99,7 +100,7 @@ export class Lines {
     const part = this.part(index);
     if (!part) return null;
     const at = part.breaks[number - 2 - this.before[index]] + 1;
-    return at < this.size(index, part) ? { index, at } : { index: index + 1, at: 0 };
+    return at < part.length ? { index, at } : { index: index + 1, at: 0 };
   }
 
   // Where a line stops within a part, and whether it ends there.
@@ -107,11 +108,7 @@ export class Lines {
     const own = number - 1 - this.before[index];
     if (own < part.count) return { at: part.breaks[own], isEnd: true };
     const isLast = index === this.starts.length - 1;
-    return { at: this.size(index, part), isEnd: isLast };
-  }
-
-  size(index, part) {
-    return part === this.growing ? part.length : part.bytes.length;
+    return { at: part.length, isEnd: isLast };
   }
 
   // To the byte if its end is at hand, else to the end of the part that it ends in.
@@ -141,14 +138,15 @@ export class Lines {
   }
 
   async fetch(index) {
-    let isThere = true;
+    let failure;
     try {
       this.keep(index, new Part(await this.read(this.starts[index], this.endOf(index))));
-    } catch {
-      isThere = false;
+    } catch (error) {
+      failure = error;
     }
     this.coming.delete(index);
-    this.changed(isThere);
+    this.failure = failure;
+    this.changed(failure);
   }
 
   keep(index, part) {
@@ -164,6 +162,7 @@ export class Lines {
 class Part {
   constructor(bytes) {
     this.bytes = bytes;
+    this.length = bytes.length;
     this.breaks = positions(bytes, 0);
     this.count = this.breaks.length;
   }
@@ -172,6 +171,7 @@ class Part {
 /** The last part of a log that is being written. */
 class Growing {
   constructor(room) {
+    // More than what is there: `length` says how much that is.
     this.bytes = new Uint8Array(Math.max(room, 65536));
     this.length = 0;
     this.breaks = [];

@@ -16,8 +16,8 @@ export function size(bytes) {
 }
 
 /**
- * A line's row. `what` has `line`, `text` or null, `more`, `shown`, and if there are such: `pattern`, `isHit`, `isChosen`,
- * `time` (null where times are shown and this line has none), `section` with `isFolded`, `isFailed`, `hidden`.
+ * A line's row. `what` has `line`, `link`, `text` or null, `more`, `shown`, and if there are such: `pattern`, `isHit`,
+ * `isChosen`, `time` (null where times are shown and this line has none), `section` with `isFolded`, `isFailed`, `hidden`.
  */
 export function row(what) {
   const made = element("div", "log-row");
@@ -25,7 +25,7 @@ export function row(what) {
   if (what.isHit) made.classList.add("is-hit");
   if (what.isChosen) made.classList.add("is-chosen");
   const number = element("a", "log-number", String(what.line));
-  number.href = `#L${what.line}`;
+  number.href = what.link;
   number.tabIndex = -1;
   made.append(number);
   if (what.time !== undefined) made.append(time(what.time));
@@ -49,10 +49,7 @@ function line(what) {
     const part = piece.isHit ? element("mark", piece.names, piece.text) : element("span", piece.names, piece.text);
     made.append(piece.names || piece.isHit ? part : document.createTextNode(piece.text));
   }
-  if (what.section?.isFailed) made.append(element("span", "log-note is-failed", "✗ failed"));
-  if (what.section?.isFolded && what.section.hidden > 0) {
-    made.append(element("span", "log-note", `${what.section.hidden} ${what.section.hidden === 1 ? "line" : "lines"} folded`));
-  }
+  if (what.section) made.append(notes(what.section));
   if (what.more > 0) made.append(...rest(what));
   return made;
 }
@@ -63,6 +60,13 @@ function fold(section) {
   const name = section.name || (section.kind === "play" ? "this play" : "this task");
   made.setAttribute("aria-expanded", String(!section.isFolded));
   made.setAttribute("aria-label", `Lines of ${name}`);
+  return made;
+}
+
+function notes({ isFailed, isFolded, hidden }) {
+  const made = element("span", "log-notes");
+  if (isFailed) made.append(element("span", "log-note is-failed", "✗ failed"));
+  if (isFolded && hidden > 0) made.append(element("span", "log-note", `${hidden} ${hidden === 1 ? "line" : "lines"} folded`));
   return made;
 }
 

@@ -6,6 +6,8 @@ export class Search {
   constructor(url, text, found) {
     this.text = text;
     this.lines = [];
+    // What was said while the server looks, and has the text: it may look at them, too.
+    this.meanwhile = [];
     this.isDone = false;
     this.hasMore = false;
     this.failure = "";
@@ -46,18 +48,26 @@ export class Search {
     if (part.done) {
       this.isDone = true;
       this.hasMore = part.more;
+      for (const line of this.meanwhile) this.add(line);
     }
     this.found(this);
   }
 
-  /** Looks at a line that has just been said, after what the server has read. */
+  /** Looks at a line that has just been said. */
   look(line, text) {
-    if (!this.isDone || this.hasMore || line <= (this.lines.at(-1) ?? 0)) return;
     this.pattern.lastIndex = 0;
-    if (this.pattern.test(text)) {
-      this.lines.push(line);
+    if (this.failure || this.hasMore || !this.pattern.test(text)) return;
+    if (!this.isDone) {
+      this.meanwhile.push(line);
+    } else if (this.add(line)) {
       this.found(this);
     }
+  }
+
+  add(line) {
+    const isNew = !this.hasMore && line > (this.lines.at(-1) ?? 0);
+    if (isNew) this.lines.push(line);
+    return isNew;
   }
 
   /** The index of the first line that was found at a line or after it; the first one of all if there is none. */

@@ -1,4 +1,6 @@
 // Follows a log over server-sent events, from an offset on, and comes back after every loss. Never reads what was there before.
+// Lets go while nobody can see the page.
+import { untilSeen } from "./seen.js";
 
 // The server says something every 15 s at least.
 const SILENCE = 40_000;
@@ -6,7 +8,7 @@ const SILENCE = 40_000;
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 10_000;
 
-/** `listener` has `log(text, offset)`, `end(how)`, `state(name)` with connected, lost or refused. */
+/** `listener` has `log(text, offset)`, `end(how)`, `state(name)` with connected or lost, `refused(status)`. */
 export class Stream {
   constructor(url, offset, listener) {
     this.url = url;
@@ -15,17 +17,23 @@ export class Stream {
     this.isOver = false;
     this.wait = FIRST_WAIT;
     this.wake = () => {};
-    addEventListener("online", () => this.wake());
+    this.over = new AbortController();
+    const { signal } = this.over;
+    addEventListener("online", () => this.wake(), { signal });
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.abort?.abort() : this.wake()), { signal });
   }
 
   async run() {
     while (!this.isOver) {
+      await untilSeen();
       try {
         await this.connect();
       } catch {
         // It is tried again, whatever it was.
       }
       if (this.isOver) return;
+      // Then it was let go, not lost.
+      if (document.hidden) continue;
       this.listener.state("lost");
       await this.pause();
     }
@@ -33,10 +41,14 @@ export class Stream {
 
   stop() {
     this.isOver = true;
+    this.over.abort();
     this.abort?.abort();
+    clearTimeout(this.timer);
+    this.wake();
   }
 
   async connect() {
+    if (this.isOver) return;
     this.abort = new AbortController();
     const headers = { accept: "text/event-stream", "last-event-id": String(this.offset) };
     this.listen();
@@ -45,7 +57,7 @@ export class Stream {
       // A server that is about to stop, or that has not begun yet, says 5xx.
       if (answer.status < 500) {
         this.stop();
-        this.listener.state("refused");
+        this.listener.refused(answer.status);
       }
       return;
     }
@@ -82,8 +94,7 @@ export class Stream {
       this.offset = Number(fields.get("id"));
       this.listener.log(JSON.parse(fields.get("data")), this.offset);
     } else if (fields.get("event") === "end") {
-      this.isOver = true;
-      clearTimeout(this.timer);
+      this.stop();
       this.listener.end(JSON.parse(fields.get("data")));
     }
   }

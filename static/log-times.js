@@ -36,8 +36,9 @@ export class Times {
     for (; next.section < sections.length; next.section += 1) {
       const section = sections[next.section];
       if (section.kind !== "task") continue;
-      const index = this.groups.findIndex((group, i) => i >= next.group && isNamed(group.task, section.name));
-      if (index === -1) continue;
+      let index = next.group;
+      while (index < this.groups.length && !isNamed(this.groups[index].task, section.name)) index += 1;
+      if (index === this.groups.length) continue;
       this.known.set(section.line, this.groups[index]);
       next.group = index + 1;
     }

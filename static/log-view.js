@@ -36,9 +36,12 @@ export class View {
     this.keys = [];
     this.lastTop = 0;
     this.sentUntil = 0;
+    // The key of a row that was brought into sight, and how far below the upper edge: it stays there, whatever height the rows
+    // above it turn out to have, until a person scrolls.
+    this.held = null;
     scroller.addEventListener("scroll", () => this.scrolled(), { passive: true });
     for (const input of ["wheel", "touchstart", "pointerdown", "keydown"]) {
-      scroller.addEventListener(input, () => (this.sentUntil = 0), { passive: true });
+      scroller.addEventListener(input, () => this.letGo(), { passive: true });
     }
     scroller.addEventListener("wheel", (event) => event.deltaY < 0 && this.moved(-1), { passive: true });
     scroller.addEventListener("scrollend", () => this.settle());
@@ -77,8 +80,10 @@ export class View {
   show(row, below = this.sight / 3) {
     const wanted = Math.max(0, Math.min(row, this.rows - 1));
     this.scrollTo(this.ideal(wanted) - below);
+    this.held = null;
     this.draw(wanted, Math.min(below, this.scroller.scrollTop + below));
     this.settle();
+    this.hold(wanted);
     this.sent();
   }
 
@@ -91,6 +96,7 @@ export class View {
   /** The same, over and over: whoever scrolls meanwhile is let go. */
   keepEnd() {
     if (this.rows === 0) return;
+    this.held = null;
     this.scrollTo(this.extent);
     this.draw(this.rows - 1, this.sight - this.height);
     this.stick();
@@ -98,6 +104,7 @@ export class View {
 
   /** Puts the first row at the upper edge. */
   showStart() {
+    this.held = null;
     this.scrollTo(0);
     this.draw(0, 0);
     this.sent();
@@ -106,6 +113,17 @@ export class View {
   // Nobody but a person moves it from there for a while.
   sent() {
     this.sentUntil = performance.now() + AFTERWARDS;
+  }
+
+  hold(row) {
+    const made = this.made[row - this.first];
+    if (made) this.held = [this.list.key(row), this.top + made.offsetTop - this.scroller.scrollTop];
+  }
+
+  // A person may be about to scroll.
+  letGo() {
+    this.sentUntil = 0;
+    this.held = null;
   }
 
   // How much of the rows can be seen.
@@ -156,6 +174,7 @@ export class View {
       return;
     }
     this.lastTop = top;
+    this.held = null;
     const isDrawn = top >= this.top && top < this.top + this.block.offsetHeight;
     if (Math.abs(way) < 2 * this.sight && isDrawn) this.draw(...this.anchor());
     else if (top >= this.extent - 1) this.keepEnd();
@@ -176,6 +195,7 @@ export class View {
   anchor() {
     const top = this.scroller.scrollTop;
     if (this.made.length === 0) return [this.rowOf(top), 0];
+    if (this.held) return [this.list.row(this.held[0]), this.held[1]];
     const index = this.rowAt(top) - this.first;
     return [this.list.row(this.keys[index]), this.top + this.made[index].offsetTop - top];
   }

@@ -1,17 +1,22 @@
 // The log viewer: shows a log while it is written and afterwards, whatever its size. Without it, the page shows the log's text
-// in parts. It reads parts of the log as they come into sight, and never holds all of it.
+// in parts. It reads parts of the log as they come into sight, and never holds all of it. On a job's page it is a part of it,
+// without search and without lines that are chosen.
 import { plain } from "./log-ansi.js";
 import { Choice } from "./log-choice.js";
 import { Finding } from "./log-finding.js";
 import { Folds, meaning } from "./log-folds.js";
+import { keep, kept } from "./log-kept.js";
 import { CUT, Lines } from "./log-lines.js";
 import { row, size } from "./log-rows.js";
+import { selections } from "./log-selection.js";
+import { AGAIN, rest, Source } from "./log-source.js";
+import { said, State } from "./log-state.js";
 import { Stream } from "./log-stream.js";
 import { Times } from "./log-times.js";
 import { View } from "./log-view.js";
 
-// After a part could not be read.
-const AGAIN = 2000;
+// Between one asking for the times of tasks and the next.
+const BETWEEN = 1000;
 
 const encoder = new TextEncoder();
 const part = (name) => document.getElementById(`log-${name}`);
@@ -27,19 +32,26 @@ class Viewer {
     this.shown = new Map();
     // What was said of a line that has not ended.
     this.begun = "";
+    // A task has begun or failed since it was drawn.
+    this.hasNews = false;
+    // Ends when the page shows another log.
+    this.over = new AbortController();
+    this.state = new State(part("state"));
     this.times = new Times(this.paths.tasks);
     this.showsTimes = false;
     this.folds = new Folds();
-    this.lines = new Lines((from, to) => this.read(from, to), (isThere) => this.came(isThere));
+    this.source = new Source(this.paths, this.state, this.over.signal);
+    this.lines = new Lines((from, to) => this.source.read(from, to), (failure) => this.came(failure));
   }
 
   async start() {
-    const outline = await this.outline();
-    let rest = outline.bytes;
+    const outline = await this.source.outline();
+    if (this.isOver) return;
+    let left = outline.bytes;
     outline.breaks.forEach((breaks, i) => {
       const isLast = i === outline.breaks.length - 1;
-      this.lines.extend(Math.min(rest, outline.part), breaks, isLast && outline.open);
-      rest -= outline.part;
+      this.lines.extend(Math.min(left, outline.part), breaks, isLast && outline.open);
+      left -= outline.part;
     });
     for (const [line, kind, isFailed, name] of outline.sections) {
       this.folds.sections.push({ line, kind, name, isFailed, isFolded: false });
@@ -51,13 +63,23 @@ class Viewer {
       row: (line) => this.folds.rowOf(line),
     };
     this.view = new View(part("text"), list, (way) => this.moved(way));
-    this.choice = new Choice(this);
-    this.finding = new Finding(this);
+    if (part("range")) this.choice = new Choice(this);
+    if (part("search")) this.finding = new Finding(this);
     this.listen();
     this.recall();
     this.first(outline.complete);
     this.root.dataset.ready = "true";
     if (!outline.complete) this.follow(outline.bytes);
+  }
+
+  /** Its log is not on the page any more. */
+  stop() {
+    this.over.abort();
+    this.stream?.stop();
+  }
+
+  get isOver() {
+    return this.over.signal.aborted;
   }
 
   // Puts the viewer in the place of the plain text.
@@ -66,7 +88,7 @@ class Viewer {
     part("view").hidden = false;
     this.root.querySelector(".log-tools").hidden = false;
     this.isLive = !outline.complete;
-    this.say(outline.complete ? "Complete" : "Connecting…", outline.complete ? "over" : "lost");
+    this.state.say(outline.complete ? "over" : "lost", outline.complete ? "Complete" : "Connecting…");
   }
 
   // What is in sight first: what the address names, what goes on, or what failed.
@@ -75,35 +97,17 @@ class Viewer {
     if (isComplete && failure) this.folds.foldAll((section) => !this.folds.hasFailed(section), this.lines.count);
     this.hasFolded = isComplete && failure !== undefined;
     this.update();
-    if (this.choice.read()) return;
+    if (this.choice?.read()) return;
     if (!isComplete) this.setFollowing(true);
-    else if (failure) this.nextFailure();
+    else if (failure) this.reachFailure();
+    this.hold(false);
   }
 
-  async outline() {
-    for (;;) {
-      try {
-        const answer = await fetch(this.paths.outline);
-        if (answer.ok) return await answer.json();
-        this.say(refusal(answer.status), "lost");
-        if (answer.status < 500) return new Promise(() => {});
-      } catch {
-        this.say("The gateway does not answer. Trying again…", "lost");
-      }
-      await new Promise((resolve) => setTimeout(resolve, AGAIN));
-    }
-  }
-
-  async read(from, to) {
-    const answer = await fetch(this.paths.log, { headers: { range: `bytes=${from}-${to - 1}` } });
-    if (answer.status !== 206) throw new Error(refusal(answer.status));
-    return new Uint8Array(await answer.arrayBuffer());
-  }
-
-  // A part of the log has come, or could not be read.
-  came(isThere) {
-    if (isThere) return this.draw();
-    setTimeout(() => this.draw(), AGAIN);
+  // A part of the log has come, or not.
+  came(failure) {
+    if (this.isOver) return;
+    if (!failure) this.draw();
+    else if (this.source.mayComeYet(failure)) setTimeout(() => this.draw(), AGAIN);
   }
 
   // Draws what was missing, once for all that comes at the same time.
@@ -112,6 +116,7 @@ class Viewer {
     this.isDrawing = true;
     requestAnimationFrame(() => {
       this.isDrawing = false;
+      if (this.isOver) return;
       this.update();
       if (this.isFollowing) this.view.keepEnd();
     });
@@ -119,14 +124,30 @@ class Viewer {
 
   update() {
     this.view.setRows(this.folds.rows(this.lines.count));
-    const last = this.folds.rowOf(this.last ?? 0);
-    this.view.renew((at, made) => at === last || made.querySelector(".is-coming"));
-    this.last = this.lines.count;
+    const grown = this.last && this.folds.rowOf(this.last);
+    const stale = this.hasNews ? ".is-coming, .is-header" : ".is-coming";
+    this.view.renew((at, made) => at === grown || made.querySelector(stale));
+    this.hasNews = false;
+    this.last = this.mayGrow(this.lines.count) ? this.lines.count : 0;
     part("failure").hidden = this.folds.nextFailure(0) === undefined;
     part("fold").hidden = this.folds.sections.length === 0;
     part("fold").textContent = this.hasFolded ? "Unfold all" : "Fold what went well";
     part("follow").hidden = !this.isLive || this.isFollowing;
-    if (this.lines.end > 0) part("size")?.replaceChildren(`${size(this.lines.end)}, ${this.lines.count} lines`);
+    if (this.lines.end > 0) this.tellOfSize();
+  }
+
+  // Whether more may come to the row of the last line: it has no end, or what is folded there takes up what comes. All other rows
+  // stay as they are, and with them what is selected.
+  mayGrow(line) {
+    return this.lines.isOpen || this.folds.isOpen || this.folds.lineAt(this.folds.rowOf(line)) !== line;
+  }
+
+  // Also that there is something at all: the page may have come before it.
+  tellOfSize() {
+    if (!part("about")) return;
+    part("attempt").textContent = `Attempt ${this.paths.attempt}`;
+    part("about").hidden = false;
+    part("size").textContent = `${size(this.lines.end)}, ${this.lines.count} lines`;
   }
 
   make(at) {
@@ -136,12 +157,13 @@ class Viewer {
     const section = this.folds.headed(line);
     return row({
       line,
+      link: `${this.paths.page}#L${line}`,
       text: read ? read.text : null,
       more: read?.more ?? 0,
       shown,
-      pattern: this.finding.pattern,
-      isHit: this.finding.line === line,
-      isChosen: this.choice.has(line),
+      pattern: this.finding?.pattern,
+      isHit: this.finding?.line === line,
+      isChosen: this.choice?.has(line),
       time: this.showsTimes ? this.timeOf(line, read) : undefined,
       section: section && {
         ...section,
@@ -163,62 +185,69 @@ class Viewer {
     const listener = {
       log: (text, end) => this.take(text, end),
       end: (how) => this.ended(how),
-      state: (name) => this.connected(name),
+      state: (name) => (name === "connected" ? this.state.say("live", "Live") : this.state.say("lost", "Connection lost. Trying again…")),
+      refused: (status) => this.state.say("lost", said(status)),
     };
     this.stream = new Stream(this.paths.stream, offset, listener);
     this.stream.run();
   }
 
-  connected(name) {
-    if (name === "connected") this.say("Live", "live");
-    else if (name === "lost") this.say("Connection lost. Trying again…", "lost");
-    else this.say("This log cannot be followed any more. Load the page again.", "lost");
-  }
-
   take(text, end) {
     const before = this.lines.breaks;
     this.lines.append(encoder.encode(text), end);
-    const said = (this.begun + text).split("\n");
+    const ended = (this.begun + text).split("\n");
     // So much of a line tells what it is.
-    this.begun = said.pop().slice(0, CUT);
-    let hasNews = false;
-    said.forEach((line, i) => {
+    this.begun = ended.pop().slice(0, CUT);
+    ended.forEach((line, i) => {
       const shown = plain(line.endsWith("\r") ? line.slice(0, -1) : line);
-      hasNews = this.folds.note(before + i + 1, meaning(shown)) || hasNews;
-      this.finding.look(before + i + 1, shown);
+      this.hasNews = this.folds.note(before + i + 1, meaning(shown)) || this.hasNews;
+      this.finding?.look(before + i + 1, shown);
     });
-    if (hasNews && this.showsTimes) this.loadTimes();
+    if (this.hasNews && this.showsTimes) this.loadTimes();
     this.draw();
   }
 
   ended({ status, outcome }) {
     this.isLive = false;
-    this.say(outcome ? `Ended: ${outcome.replaceAll("_", " ")}` : "It never began", "over");
+    const words = [outcome ? `Ended: ${outcome.replaceAll("_", " ")}` : "It never began"];
     if (status === "queued" || status === "running") {
       const link = document.createElement("a");
       link.href = this.paths.newest;
       link.textContent = "See its newest attempt";
-      part("state").append(". The job goes on. ", link);
+      words.push(". The job goes on. ", link);
     }
+    this.state.say("over", ...words);
     if (this.showsTimes) this.loadTimes();
     this.draw();
     this.setFollowing(false);
   }
 
-  say(text, kind) {
-    part("state").textContent = text;
-    part("state").dataset.kind = kind;
-  }
-
   setFollowing(isFollowing) {
     this.isFollowing = isFollowing && this.isLive;
     part("follow").hidden = !this.isLive || this.isFollowing;
-    if (this.isFollowing) this.view.keepEnd();
+    if (!this.isFollowing) return;
+    this.hold(false);
+    this.view.keepEnd();
+  }
+
+  // Whoever looks at something keeps it, also when the page has another attempt to show.
+  hold(isHeld) {
+    this.root.toggleAttribute("data-held", isHeld);
   }
 
   moved(way) {
+    if (this.isLive && way > 0 && this.view.isAtEnd) {
+      if (!this.isFollowing) this.setFollowing(true);
+      return;
+    }
     if (way < 0) this.setFollowing(false);
-    else if (this.isLive && !this.isFollowing && this.view.isAtEnd) this.setFollowing(true);
+    if (!this.isFollowing) this.hold(true);
+  }
+
+  // What is selected stays in sight.
+  selected() {
+    this.setFollowing(false);
+    this.hold(true);
   }
 
   /** The first line in sight. */
@@ -226,9 +255,16 @@ class Viewer {
     return this.folds.lineAt(this.view.range[0]);
   }
 
-  /** Brings a line into sight, also out of what is folded. */
+  /** Brings a line into sight, also out of what is folded, and the log itself: on a phone it is below its buttons. */
   bring(line, below) {
+    this.reach(line, below);
+    part("text").scrollIntoView({ block: "nearest" });
+  }
+
+  // The same within the log.
+  reach(line, below) {
     this.setFollowing(false);
+    this.hold(true);
     if (this.folds.reveal(line, this.lines.count)) this.update();
     this.view.show(this.folds.rowOf(line), below);
   }
@@ -238,12 +274,18 @@ class Viewer {
   }
 
   nextFailure() {
+    if (this.reachFailure()) part("text").scrollIntoView({ block: "nearest" });
+  }
+
+  // Whether there is one.
+  reachFailure() {
     const line = this.folds.nextFailure(this.failure ?? 0);
-    if (line === undefined) return;
+    if (line === undefined) return false;
     this.failure = line;
     this.folds.reveal(line + 1, this.lines.count);
     this.update();
-    this.bring(line, this.view.height * 2);
+    this.reach(line, this.view.height * 2);
+    return true;
   }
 
   // How it is shown.
@@ -275,26 +317,31 @@ class Viewer {
     keep("wrap", isOn);
   }
 
-  async showTimes(isOn) {
+  showTimes(isOn) {
     this.showsTimes = isOn;
     part("text").classList.toggle("has-times", isOn);
     part("times").setAttribute("aria-pressed", String(isOn));
     keep("times", isOn);
-    if (isOn) await this.loadTimes();
     this.view.renew();
+    if (isOn) this.loadTimes();
   }
 
   // Not more than once at a time: a live log may begin many tasks a second.
   async loadTimes() {
+    this.isDue = true;
     if (this.isLoading) return;
     this.isLoading = true;
-    try {
-      await this.times.load();
-    } catch {
-      // The next one brings them.
+    while (this.isDue && !this.isOver) {
+      this.isDue = false;
+      try {
+        await this.times.load();
+      } catch {
+        // The next one brings them.
+      }
+      this.view.renew();
+      await rest(BETWEEN);
     }
     this.isLoading = false;
-    this.view.renew();
   }
 
   recall() {
@@ -311,9 +358,14 @@ class Viewer {
     on("fold", "click", () => this.foldAll());
     on("wrap", "click", () => this.wrap(part("wrap").ariaPressed !== "true"));
     on("times", "click", () => this.showTimes(!this.showsTimes));
-    on("follow", "click", () => this.setFollowing(true));
-    on("keys", "click", () => this.help());
+    on("follow", "click", () => {
+      this.setFollowing(true);
+      // The button is not there any more.
+      this.focus();
+    });
     on("text", "click", (event) => this.clicked(event));
+    selections(part("text"), this.view, () => this.selected(), this.over.signal);
+    part("keys")?.addEventListener("click", () => this.help());
     on("view", "keydown", (event) => this.pressed(event));
   }
 
@@ -325,7 +377,7 @@ class Viewer {
 
   clicked(event) {
     const line = Number(event.target.closest(".log-row")?.dataset.line);
-    if (event.target.closest(".log-number") && !event.ctrlKey && !event.metaKey) {
+    if (this.choice && event.target.closest(".log-number") && !event.ctrlKey && !event.metaKey) {
       event.preventDefault();
       this.choice.point(line, event.shiftKey);
     } else if (event.target.closest(".log-fold")) {
@@ -340,9 +392,7 @@ class Viewer {
   pressed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const acts = {
-      "/": () => part("q").select(),
-      n: () => this.finding.step(1),
-      N: () => this.finding.step(-1),
+      ...this.finding?.keys,
       e: () => this.nextFailure(),
       f: () => this.setFollowing(true),
       w: () => this.wrap(part("wrap").ariaPressed !== "true"),
@@ -357,29 +407,16 @@ class Viewer {
   }
 }
 
-function refusal(status) {
-  if (status === 401 || status === 403) return "You are not signed in any more. Load the page again.";
-  if (status === 404) return "This log is not there any more.";
-  return `The gateway answered ${status}. Trying again…`;
+let viewer;
+
+// A page that renews itself may come to show another log.
+function show() {
+  const root = document.getElementById("log");
+  if (root === (viewer?.root ?? null)) return;
+  viewer?.stop();
+  viewer = root ? new Viewer(root) : undefined;
+  viewer?.start();
 }
 
-// A browser may forbid to keep anything.
-function keep(name, value) {
-  try {
-    localStorage.setItem(`healgate.log.${name}`, String(value));
-  } catch {
-    // It is asked for again next time.
-  }
-}
-
-function kept(name) {
-  try {
-    const value = localStorage.getItem(`healgate.log.${name}`);
-    return value === null ? undefined : value === "true";
-  } catch {
-    return undefined;
-  }
-}
-
-const root = document.getElementById("log");
-if (root) new Viewer(root).start();
+document.addEventListener("renewed", show);
+show();

@@ -4,6 +4,7 @@ Playbooks are real, run by the repository's ansible-playbook on two hosts that a
 for files, so that tests say when they go on.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -173,6 +174,35 @@ class Gateway:
     def until_logged(self, job, text):
         return until(f"job {job} says {text}", lambda: text.encode() in self.log_of(job))
 
+    def pipe(self, name):
+        """A file of that name for a playbook to read, and what is written to it: a run says it at that moment."""
+        os.mkfifo(self.folder / name)
+        return Pipe(self.folder / name)
+
     def touch(self, name):
         """Makes a file that a playbook waits for."""
         (self.folder / name).touch()
+
+
+class Pipe:
+    def __init__(self, path):
+        self.path = path
+        self.end = None
+
+    def say(self, text):
+        """Waits until somebody reads, the first time."""
+        if self.end is None:
+            self.end = open(until(f"{self.path} is read", self._opened), "wb", buffering=0)
+        self.end.write(text if isinstance(text, bytes) else text.encode())
+
+    def _opened(self):
+        try:
+            end = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            assert error.errno == errno.ENXIO, error
+            return None
+        os.set_blocking(end, True)
+        return end
+
+    def close(self):
+        self.end.close()

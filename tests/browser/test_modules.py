@@ -101,6 +101,25 @@ def test_lines_are_found_however_a_log_is_cut_into_parts(page, seed, live):
         assert line.decode(errors="replace").startswith(text.rstrip("\ufffd"))
 
 
+def test_lines_of_a_log_that_is_longer_than_a_part_are_found_while_it_is_written(page):
+    chance = random.Random(7)
+    log = b"".join(b"%d " % number * chance.randint(0, 40) + b"\n" for number in range(6000))
+    assert len(log) > 3 * 65536
+    # As the server cuts it, and so that parts end with a line, within one, and with an empty one.
+    for size in (16384, 10_000, log.index(b"\n\n") + 1):
+        found = page.evaluate(LINES, [list(log), list(range(size, len(log), size)), True, 4096])
+        assert [text for text, _ in found] == log.decode().split("\n")[:-1]
+
+
+def test_what_cannot_be_read_is_not_taken_for_empty_lines(page):
+    failure = page.evaluate("""async () => {
+        const all = new lines.Lines(async () => { throw new Error("gone"); }, () => {});
+        all.extend(1024, 100, false);
+        return all.textOf(3, 5, 4096).then(() => "nothing", (error) => error.message);
+    }""")
+    assert failure == "gone"
+
+
 def test_no_more_of_a_log_is_held_than_a_few_parts(page):
     held = page.evaluate("""async () => {
         let came = () => {};
@@ -145,6 +164,35 @@ def test_rows_and_lines_are_found_from_each_other_whatever_is_folded(page, seed)
         assert found["shown"][found["all"][line - 1]] < line
 
 
+def test_what_is_folded_takes_up_what_comes_to_it(page):
+    rows = page.evaluate("""() => {
+        const all = new folds.Folds();
+        const note = (line, kind) => all.note(line, {kind, name: ""});
+        note(1, "play"); note(2, "task");
+        all.headed(1).isFolded = true;
+        all.lay(3);
+        const rows = [all.rows(3)];
+        note(4, "task"); rows.push(all.rows(6));
+        note(7, "play"); rows.push(all.rows(7)); rows.push(all.rows(9));
+        all.headed(7).isFolded = true;
+        all.lay(9); rows.push(all.rows(9));
+        note(10, "recap"); rows.push(all.rows(12));
+        return [rows, all.lineAt(1), all.lineAt(2)];
+    }""")
+    assert rows == [[1, 1, 2, 4, 2, 5], 7, 10]
+
+
+def test_a_header_without_lines_can_be_folded_before_they_come(page):
+    rows = page.evaluate("""() => {
+        const all = new folds.Folds();
+        all.note(1, {kind: "task", name: ""});
+        all.headed(1).isFolded = true;
+        all.lay(1);
+        return [all.rows(1), all.rows(5)];
+    }""")
+    assert rows == [1, 1]
+
+
 @pytest.mark.parametrize(
     "text, meaning",
     [
@@ -183,6 +231,20 @@ def test_what_is_found_is_marked_across_colours(page):
     ]  # fmt: skip
     assert page.evaluate(marked, ["(", "a(b"]) == [["a", "", False], ["(", "", True], ["b", "", False]]
     assert len(page.evaluate(marked, ["a", "a" * 9999])) == 51
+
+
+def test_what_is_said_while_a_search_goes_on_is_found_too(page):
+    lines = page.evaluate("""() => {
+        const found = [];
+        const one = new search.Search("", "red", (search) => found.push(search.lines.join()));
+        one.take({lines: [3]});
+        // The server has looked at the first of them by itself.
+        one.look(7, "Red"); one.look(8, "blue"); one.look(9, "a red one");
+        one.take({lines: [7], done: true, more: false});
+        one.look(11, "red");
+        return found;
+    }""")
+    assert lines == ["3", "3,7,9", "3,7,9,11"]
 
 
 def test_tasks_that_show_nothing_have_no_times_and_those_after_them_do(page):

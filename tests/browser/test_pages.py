@@ -8,7 +8,7 @@ def wrongs(seen, path):
     """What is wrong with a page."""
     assert seen.go(path).status == 200, path
     seen.page.wait_for_load_state("load")
-    if "/log" in path:
+    if seen.page.locator("#log").count():
         seen.page.locator("#log[data-ready]").wait_for()
     found = seen.violations()
     if seen.page.evaluate("document.documentElement.scrollWidth > innerWidth"):

@@ -2,6 +2,7 @@
 
 import pytest
 from gateway import ROOT
+from playwright.sync_api import expect
 from visit import PHONE
 
 PICTURES = ROOT / "docs" / "pictures"
@@ -37,8 +38,10 @@ def test_every_page_can_be_photographed(visit, house, story, look, request, tmp_
     for name in SHOWN[look]:
         seen.go(pages(story)[name])
         seen.page.wait_for_load_state("load")
-        if name == "log":
+        if name in ("job", "log"):
             seen.page.locator("#log[data-ready]").wait_for()
+            expect(seen.page.locator(".is-coming")).to_have_count(0)
+        if name == "log":
             seen.page.get_by_role("searchbox").fill("address already")
             seen.page.keyboard.press("Enter")
             seen.page.locator("mark").first.wait_for()

@@ -14,6 +14,14 @@ MOST_BYTES = 100_000
 LIMIT = 60_000
 
 
+def see(page, is_seen):
+    """Brings a page to the front, or puts it behind others, as far as it is told: without a screen each page counts as seen."""
+    page.evaluate("""(isHidden) => {
+        Object.defineProperty(document, "hidden", {get: () => isHidden, configurable: true});
+        document.dispatchEvent(new Event("visibilitychange"));
+    }""", not is_seen)  # fmt: skip
+
+
 class Visit:
     """A browser of its own, without anything from before."""
 
@@ -27,11 +35,16 @@ class Visit:
         options.setdefault("viewport", {"width": 1200, "height": 800})
         self.context = chromium.new_context(locale="en-GB", timezone_id="Europe/Berlin", **options)
         self.context.set_default_timeout(LIMIT)
-        self.page = self.context.new_page()
-        self.page.on("console", self._said)
-        self.page.on("pageerror", lambda error: self._fault(f"error: {error}"))
-        self.page.on("request", self._asked)
-        self.page.on("requestfinished", lambda request: self.loaded.append(request))
+        self.page = self.tab()
+
+    def tab(self):
+        """Another page of the same browser."""
+        page = self.context.new_page()
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self._fault(f"error: {error}"))
+        page.on("request", self._asked)
+        page.on("requestfinished", lambda request: self.loaded.append(request))
+        return page
 
     def close(self):
         self.context.close()

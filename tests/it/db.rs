@@ -116,6 +116,8 @@ async fn a_log_that_was_pruned_is_told_to_those_who_ask_for_it() {
     assert!(events.starts_with("event: end\n"), "{events}");
     let page = gateway.text(&format!("/jobs/{job}/log")).await;
     assert!(page.contains("This log was removed"), "{page}");
+    let page = gateway.text(&format!("/jobs/{job}")).await;
+    assert!(page.contains("log was removed"), "{page}");
     for part in ["outline", "search?q=a"] {
         let path = format!("/jobs/{job}/log/{part}");
         let response = gateway.request(reqwest::Method::GET, &path).send().await.unwrap();

@@ -11,7 +11,8 @@ pub(crate) enum Stripper {
     Intermediate,
     /// In a control sequence, as in `ESC [ 31 m`.
     Control,
-    /// In a string, as in a window title, which ends with BEL or with ESC `\`.
+    /// In a string, as in a window title, which ends with BEL or with ESC `\`, and with its line at the latest: else one that was
+    /// broken off would hide the rest of a log.
     Command,
     /// In a string, after ESC.
     CommandEscape,
@@ -42,6 +43,10 @@ impl Stripper {
             (Self::Escape, b']' | b'P' | b'X' | b'^' | b'_') => Self::Command,
             (Self::Escape | Self::Intermediate, 0x20..=0x2f) => Self::Intermediate,
             (Self::Control, 0x20..=0x3f) => Self::Control,
+            (Self::Command | Self::CommandEscape, b'\n') => {
+                plain.push(byte);
+                Self::Text
+            }
             (Self::Command, BEL) | (Self::CommandEscape, b'\\' | BEL) => Self::Text,
             (Self::Command | Self::CommandEscape, _) => Self::Command,
             (Self::Escape | Self::Intermediate | Self::Control, 0x30..=0x7e) => Self::Text,
@@ -74,6 +79,7 @@ mod tests {
             ("\x1b]8;;http://a\x1b\\link\x1b]8;;\x1b\\", "link"),
             ("\x1b(Bx\x1b=y\x1bcz", "xyz"),
             ("cut off \x1b[3\nnext", "cut off \nnext"),
+            ("cut off \x1b]0;title\nnext\x1bP\x1b\nlast", "cut off \nnext\nlast"),
         ] {
             assert_eq!(String::from_utf8(strip(with.as_bytes())).unwrap(), without, "{with:?}");
         }

@@ -11,7 +11,6 @@ use crate::domain::attempt::Attempt;
 use crate::domain::ids::JobId;
 use crate::domain::job::{Job, JobStatus};
 use crate::http::App;
-use crate::http::api::ansi::Stripper;
 use crate::http::api::find_job;
 use crate::http::console::access::Reader;
 use crate::http::console::failure::Failure;
@@ -20,6 +19,7 @@ use crate::http::console::job::parameters::Changed;
 pub(super) use crate::http::console::job::parameters::{Difference, Fact, differences, facts as plan_facts, shown};
 use crate::http::console::job::way::Step;
 use crate::http::console::links::{self, Outside, Pair};
+use crate::http::console::log::Shown;
 use crate::http::console::moment::{Length, Moment, Told};
 use crate::http::console::reply::{encoded, page};
 use crate::http::console::row::{Row, cause};
@@ -36,7 +36,7 @@ const EVENTS: u32 = 200;
 /// Of how many task results the page tells.
 const TASKS: u32 = 500;
 
-/// How much of the log's end is shown.
+/// How much of the log's end is shown before its script shows all of it.
 const TAIL: u64 = 4 * 1024;
 
 /// Jobs on the same target among which those are looked for that came of this one.
@@ -70,7 +70,8 @@ struct JobPage {
     attempts: Vec<AttemptPart>,
     facts: Vec<Fact>,
     changed: Changed,
-    tail: Option<Tail>,
+    /// The last attempt's.
+    log: Option<Shown>,
 }
 
 /// The buttons that the job's state allows.
@@ -105,13 +106,6 @@ struct AttemptPart {
     log: String,
 }
 
-/// The end of the last attempt's log.
-#[derive(Clone, Debug)]
-struct Tail {
-    text: String,
-    is_whole: bool,
-}
-
 /// The page.
 pub(super) async fn show(
     reader: Reader,
@@ -131,8 +125,8 @@ pub(super) async fn show(
         Some(number) => Some(app.store.tasks(job.id, number, first(TASKS)).await?),
         None => None,
     };
-    let tail = match job.attempts.last() {
-        Some(attempt) if !attempt.log_pruned => tail(&app, job.id, attempt.number).await?,
+    let log = match job.attempts.last() {
+        Some(attempt) if !attempt.log_pruned => Some(Shown::of(&app, (job.id, attempt.number), None, TAIL).await?),
         Some(_) | None => None,
     };
     let followers = followers(&app, &job).await?;
@@ -174,7 +168,7 @@ pub(super) async fn show(
             .collect(),
         facts: parameters::facts(&job.parameters),
         changed,
-        tail,
+        log,
         shell,
     }))
 }
@@ -196,32 +190,6 @@ async fn followers(app: &App, job: &Job) -> Result<Vec<Job>, StoreError> {
     let near = app.store.list_jobs(&filter, first(NEIGHBOURS)).await?;
     let came_of = |other: &Job| other.rerun_of == Some(job.id) || other.follows == Some(job.id);
     Ok(near.items.into_iter().filter(came_of).collect())
-}
-
-async fn tail(app: &App, job: JobId, attempt: u32) -> Result<Option<Tail>, StoreError> {
-    let head = app.store.log_head(job, attempt).await?;
-    let from = head.bytes.saturating_sub(TAIL);
-    let most = usize::try_from(TAIL).unwrap_or(usize::MAX);
-    let mut bytes = Vec::new();
-    while bytes.len() < most {
-        let at = from + u64::try_from(bytes.len()).unwrap_or(0);
-        let chunk = app.store.read_log(job, attempt, at, most - bytes.len()).await?;
-        if chunk.is_empty() {
-            break;
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    let plain = Stripper::default().strip(&bytes);
-    let text = String::from_utf8_lossy(&plain);
-    // From the first whole line on.
-    let text = match text.split_once('\n') {
-        Some((_, rest)) if from > 0 && !rest.is_empty() => rest,
-        Some(_) | None => &text,
-    };
-    Ok((!text.trim().is_empty()).then(|| Tail {
-        text: text.to_owned(),
-        is_whole: from == 0,
-    }))
 }
 
 impl May {

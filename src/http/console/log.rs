@@ -23,7 +23,7 @@ use crate::http::input::{PathId, Query};
 use crate::http::problem::Problem;
 use crate::store::StoreError;
 
-/// How many bytes a page shows at most.
+/// How many bytes the page shows at most.
 const PART: u64 = 16 * 1024;
 
 /// How many bytes they may be as HTML: where every byte is a quotation mark, it is five times as many.
@@ -37,25 +37,65 @@ const LINE: usize = 2 * 1024;
 struct LogPage {
     shell: Shell,
     job: Job,
-    /// The first one where none has begun.
-    attempt: u32,
     has_begun: bool,
-    /// Of the whole log.
-    bytes: u64,
-    is_complete: bool,
     is_pruned: bool,
-    /// Where the text begins, and where it ends.
-    from: u64,
-    to: u64,
-    text: String,
+    log: Shown,
 }
 
-impl LogPage {
-    fn older(&self) -> Option<u64> {
+/// What a page shows of a log before its script does: a part of it as text.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    pub(super) job: JobId,
+    /// The first one where none has begun.
+    pub(super) attempt: u32,
+    /// Of the whole log.
+    pub(super) bytes: u64,
+    pub(super) is_complete: bool,
+    /// Where the text begins, and where it ends.
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) text: String,
+}
+
+impl Shown {
+    /// Nothing, of an attempt that has said nothing.
+    fn nothing(job: JobId, attempt: u32, is_complete: bool) -> Self {
+        Self {
+            job,
+            attempt,
+            bytes: 0,
+            is_complete,
+            from: 0,
+            to: 0,
+            text: String::new(),
+        }
+    }
+
+    /// At most so many bytes from `from` on, or of the log's end.
+    pub(super) async fn of(
+        app: &App,
+        (job, attempt): (JobId, u32),
+        from: Option<u64>,
+        most: u64,
+    ) -> Result<Self, StoreError> {
+        let head = app.store.log_head(job, attempt).await?;
+        let begin = from.unwrap_or(head.bytes.saturating_sub(most)).min(head.bytes);
+        let read = read(app, (job, attempt), begin, most).await?;
+        let part = fitting(&read, begin > 0, from.is_none());
+        Ok(Self {
+            bytes: head.bytes,
+            from: begin + part.start as u64,
+            to: begin + part.end as u64,
+            text: String::from_utf8_lossy(&Stripper::default().strip(&read[part])).into_owned(),
+            ..Self::nothing(job, attempt, head.complete)
+        })
+    }
+
+    pub(super) fn older(&self) -> Option<u64> {
         (self.from > 0).then(|| self.from.saturating_sub(PART))
     }
 
-    fn newer(&self) -> Option<u64> {
+    pub(super) fn newer(&self) -> Option<u64> {
         (self.to < self.bytes).then_some(self.to)
     }
 }
@@ -77,34 +117,22 @@ pub(super) async fn show(
     if let (None, Some(number)) = (&attempt, wanted) {
         return Err(Problem::not_found("attempt", number).into());
     }
-    let mut shown = LogPage {
-        shell: Shell::of(&app, &reader.0, Place::Jobs),
-        attempt: attempt.as_ref().map_or(1, |attempt| attempt.number),
-        has_begun: attempt.is_some(),
-        bytes: 0,
-        is_complete: job.status.is_finished(),
-        is_pruned: attempt.as_ref().is_some_and(|attempt| attempt.log_pruned),
-        from: 0,
-        to: 0,
-        text: String::new(),
-        job,
+    let log = match &attempt {
+        Some(attempt) if !attempt.log_pruned => Shown::of(&app, (job.id, attempt.number), from, PART).await?,
+        Some(attempt) => Shown::nothing(job.id, attempt.number, true),
+        None => Shown::nothing(job.id, 1, job.status.is_finished()),
     };
-    if let Some(attempt) = attempt.filter(|attempt| !attempt.log_pruned) {
-        let head = app.store.log_head(shown.job.id, attempt.number).await?;
-        shown.bytes = head.bytes;
-        shown.is_complete = head.complete;
-        let begin = from.unwrap_or(head.bytes.saturating_sub(PART)).min(head.bytes);
-        let read = read(&app, (shown.job.id, attempt.number), begin).await?;
-        let part = fitting(&read, begin > 0, from.is_none());
-        shown.from = begin + part.start as u64;
-        shown.to = begin + part.end as u64;
-        shown.text = String::from_utf8_lossy(&Stripper::default().strip(&read[part])).into_owned();
-    }
-    Ok(page(&shown))
+    Ok(page(&LogPage {
+        shell: Shell::of(&app, &reader.0, Place::Jobs),
+        has_begun: attempt.is_some(),
+        is_pruned: attempt.is_some_and(|attempt| attempt.log_pruned),
+        job,
+        log,
+    }))
 }
 
-async fn read(app: &App, (job, attempt): (JobId, u32), from: u64) -> Result<Vec<u8>, StoreError> {
-    let most = usize::try_from(PART).unwrap_or(usize::MAX);
+async fn read(app: &App, (job, attempt): (JobId, u32), from: u64, most: u64) -> Result<Vec<u8>, StoreError> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
     let mut read = Vec::new();
     while read.len() < most {
         let at = from + u64::try_from(read.len()).unwrap_or(0);

@@ -1,6 +1,6 @@
-"""Writes a file to standard output, byte for byte, where a task is named "Spill FILE": what a run's log holds is up to that."""
+"""Writes a file to standard output, byte for byte, where a task is named "Spill FILE": what a run's log holds is up to that, and
+if it is a pipe, also when."""
 
-import shutil
 import sys
 
 from ansible.plugins.callback import CallbackBase
@@ -23,6 +23,7 @@ class CallbackModule(CallbackBase):
         word, _, name = task.get_name().partition(" ")
         if word == "Spill":
             sys.stdout.flush()
-            with open(name, "rb") as file:
-                shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
-            sys.stdout.buffer.flush()
+            with open(name, "rb", buffering=0) as file:
+                while piece := file.read(1 << 20):
+                    sys.stdout.buffer.write(piece)
+                    sys.stdout.buffer.flush()

@@ -1,0 +1,36 @@
+"""Pages that renew themselves: they leave whoever uses them where they are, and say when they cannot go on."""
+
+from playwright.sync_api import expect
+
+
+def test_who_reads_a_table_with_the_keyboard_stays_in_it_when_it_is_renewed(gateway, visit):
+    job = gateway.queue("TrafficHigh", service="table")
+    gateway.until_logged(job, "Wait for the first sign")
+    seen = visit(gateway, "viewer")
+    page = seen.page
+    seen.go(f"/jobs/{job}")
+    table = page.get_by_role("group", name="Hosts and tasks")
+    expect(table).to_contain_text("Say much")
+    table.focus()
+    gateway.touch("table-1")
+    gateway.touch("table-2")
+    expect(table).to_contain_text("Finish")
+    expect(page.locator("#live-headline")).to_contain_text("succeeded")
+    expect(table).to_be_focused()
+
+
+def test_a_gateway_that_does_not_answer_is_not_waited_for_in_silence(gateway, visit):
+    seen = visit(gateway, "viewer")
+    page = seen.page
+    page.clock.install()
+    seen.go("/")
+    expect(page.get_by_text("● live")).to_be_visible()
+    held = []
+    page.route(gateway.url + "/", lambda route: held.append(route))
+    with page.expect_request(lambda request: request.resource_type == "fetch"):
+        page.clock.fast_forward(32_000)
+    page.clock.fast_forward(21_000)
+    expect(page.get_by_text("connection lost")).to_be_visible()
+    page.unroute(gateway.url + "/")
+    page.clock.fast_forward(6_000)
+    expect(page.get_by_text("● live")).to_be_visible()
