@@ -175,6 +175,19 @@ def test_a_pause_holds_everything_back_until_somebody_resumes(visit, gateway):
     expect(page.locator("#live-strip")).to_contain_text("1 succeeded")
 
 
+def test_a_breaker_is_opened_and_closed_again(visit, gateway):
+    seen = visit(gateway, "operator")
+    page = seen.page
+    seen.go("/routes")
+    link(page, "Open its breaker …").first.click()
+    page.get_by_label("Why").fill("its playbook is being rewritten")
+    button(page, "Open the breaker").click()
+    expect(page.locator("#live-paused")).to_contain_text("opened by operator: its playbook is being rewritten")
+    link(page, "Close …").click()
+    button(page, "Close the breaker").click()
+    expect(page.locator("#live-paused")).not_to_contain_text("Breaker of")
+
+
 def test_jobs_are_filtered_by_controls_which_the_address_keeps(visit, house, story):
     seen = visit(house, "viewer")
     page = seen.page
@@ -207,6 +220,24 @@ def test_the_keyboard_alone_leads_from_the_list_to_a_job_and_to_running_it_again
     page.wait_for_url(f"**/jobs/{story.half}")
     page.keyboard.press("r")
     page.wait_for_url("**/rerun?hosts=failed")
+
+
+def test_the_keys_are_turned_off_and_on_again(visit, house):
+    seen = visit(house, "operator")
+    page = seen.page
+    dialog = page.get_by_role("dialog")
+    seen.go("/jobs")
+    for is_on in [False, True]:
+        button(page, "Keys").click()
+        page.get_by_label("These keys work").set_checked(is_on)
+        page.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
+        page.reload()
+        page.locator("[data-keys] button").wait_for()
+        page.keyboard.press("j")
+        assert page.evaluate("document.activeElement.className") == ("title" if is_on else "")
+        page.keyboard.press("?")
+        expect(dialog).to_have_count(1 if is_on else 0)
 
 
 def test_a_playbook_is_run_by_hand_with_a_form_made_of_its_variables(visit, gateway):

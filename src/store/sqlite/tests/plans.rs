@@ -75,6 +75,7 @@ fn reads_everything(step: &str) -> bool {
         "search_texts VIRTUAL TABLE INDEX 0:=",
         // No more of it than a step takes, or than a list looks at.
         "search_backlog",
+        "waiting",
         "CONSTANT ROW",
         "pragma_",
     ];
