@@ -53,6 +53,25 @@ impl Client {
         self.exchange(&request, 206).await
     }
 
+    /// Asks for a page and waits for its first bytes alone; an error unless it is there. Nothing else can be asked after that.
+    pub(crate) async fn begin(&mut self, path: &str) -> Result<(), Failed> {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: text/html\r\n\r\n",
+            self.host
+        );
+        let sent = self.stream.write_all(request.as_bytes()).await;
+        sent.map_err(failed("send a request"))?;
+        self.buffer.clear();
+        let page = b"<!doctype html>";
+        while !self.buffer.windows(page.len()).any(|part| part == page) {
+            self.read_more().await?;
+        }
+        match self.buffer.starts_with(b"HTTP/1.1 200 ") {
+            true => Ok(()),
+            false => Err(Failed::new("be answered well", String::from_utf8_lossy(&self.buffer))),
+        }
+    }
+
     async fn exchange(&mut self, request: &str, expected: u16) -> Result<&[u8], Failed> {
         let sent = self.stream.write_all(request.as_bytes()).await;
         sent.map_err(failed("send a request"))?;

@@ -131,15 +131,25 @@ async fn starts(figures: &mut Figures, many: &Folder, none: &Folder) -> Result<(
     Ok(())
 }
 
-/// Asks both the same, in turn. How long the answers took.
-async fn ask(pair: &Pair, paths: [&str; 2], times: usize) -> Result<[Samples; 2], Failed> {
+/// What of an answer is waited for.
+#[derive(Clone, Copy)]
+enum Until {
+    First,
+    Last,
+}
+
+/// Asks both the same, in turn. How long the answers took until their first or last bytes were there.
+async fn ask(pair: &Pair, paths: [&str; 2], (times, until): (usize, Until)) -> Result<[Samples; 2], Failed> {
     let mut sides = [Samples::default(), Samples::default()];
     for _ in 0..times {
         for ((side, server), path) in sides.iter_mut().zip([&pair.many, &pair.few]).zip(paths) {
             // The server closes a connection that idles while the other one is asked.
             let mut client = Client::connect(server.address).await?;
             let began = Instant::now();
-            client.get(path).await?;
+            match until {
+                Until::First => client.begin(path).await?,
+                Until::Last => drop(client.get(path).await?),
+            }
             side.push_ms(began.elapsed());
         }
     }
@@ -157,14 +167,14 @@ async fn lists(figures: &mut Figures, pair: &Pair, (many, few): (&Filled, &Fille
     let mut slowest = Vec::new();
     for (one, other) in questions.0.iter().zip(&questions.1) {
         let paths = [&one.query, &other.query].map(|query| format!("/api/v1/jobs?{query}"));
-        let [many, few] = ask(pair, [&paths[0], &paths[1]], ROUNDS).await?;
+        let [many, few] = ask(pair, [&paths[0], &paths[1]], (ROUNDS, Until::Last)).await?;
         slowest.push((many.median(), one.query.clone()));
         if let Some((.., sides)) = groups.iter_mut().find(|(filters, ..)| *filters == one.filters) {
             sides[0].extend(many);
             sides[1].extend(few);
         }
     }
-    let none = ask(pair, ["/api/v1/jobs"; 2], ASKED).await?;
+    let none = ask(pair, ["/api/v1/jobs"; 2], (ASKED, Until::Last)).await?;
     figures.pair("no_filter", "GET jobs", &none, "p99 10 ms");
     for (filters, name, sides) in &groups {
         figures.pair(
@@ -191,7 +201,7 @@ async fn lists(figures: &mut Figures, pair: &Pair, (many, few): (&Filled, &Fille
 /// What is asked of both: its name, what it is, the paths there and here, how often, and the bound.
 type Asked = (&'static str, &'static str, [String; 2], usize, &'static str);
 
-/// Searches, for which there is no index; the `long` job has the longest log.
+/// Searches; the `long` job has the longest log.
 fn searches(long: [&str; 2]) -> [Asked; 3] {
     let bound = "p99 10 ms";
     let jobs = |text: &str| long.map(|_| format!("/api/v1/jobs?q={text}"));
@@ -237,8 +247,8 @@ fn pages(long: [&str; 2]) -> [Asked; 7] {
     ]
 }
 
-/// The console's pages.
-fn console(long: [&str; 2]) -> [Asked; 5] {
+/// The console's pages, until their first bytes.
+fn console(long: [&str; 2]) -> [Asked; 10] {
     let bound = "p99 20 ms";
     let same = |path: &str| long.map(|_| path.to_owned());
     [
@@ -259,13 +269,47 @@ fn console(long: [&str; 2]) -> [Asked; 5] {
             ASKED,
             bound,
         ),
+        (
+            "page_search",
+            "the page of jobs, q that no job has",
+            same("/jobs?q=nowhere"),
+            ASKED,
+            bound,
+        ),
+        (
+            "page_filter",
+            "the page of jobs, q and a status",
+            same("/jobs?q=web&status=failed"),
+            ASKED,
+            bound,
+        ),
+        (
+            "page_log",
+            "the page of its log of 64 MiB",
+            long.map(|job| format!("/jobs/{job}/log")),
+            ASKED,
+            bound,
+        ),
+        ("page_routes", "the page of routes", same("/routes"), ASKED, bound),
+        (
+            "page_notifications",
+            "the page of notifications",
+            same("/notifications"),
+            ASKED,
+            bound,
+        ),
     ]
 }
 
 async fn others(figures: &mut Figures, pair: &Pair, (many, few): (&Filled, &Filled)) -> Result<(), Failed> {
     let long = [many.long.as_str(), few.long.as_str()];
-    for (key, what, paths, times, bound) in searches(long).into_iter().chain(pages(long)).chain(console(long)) {
-        let sides = ask(pair, [&paths[0], &paths[1]], times).await?;
+    let whole = searches(long)
+        .into_iter()
+        .chain(pages(long))
+        .map(|asked| (asked, Until::Last));
+    let begun = console(long).into_iter().map(|asked| (asked, Until::First));
+    for ((key, what, paths, times, bound), until) in whole.chain(begun) {
+        let sides = ask(pair, [&paths[0], &paths[1]], (times, until)).await?;
         figures.pair(key, what, &sides, bound);
     }
     tails(figures, pair, (many, few)).await

@@ -228,7 +228,7 @@ def test_the_keys_are_turned_off_and_on_again(visit, house):
     dialog = page.get_by_role("dialog")
     seen.go("/jobs")
     for is_on in [False, True]:
-        button(page, "Keys").click()
+        button(page, "Keyboard").click()
         page.get_by_label("These keys work").set_checked(is_on)
         page.keyboard.press("Escape")
         expect(dialog).to_be_hidden()
