@@ -131,10 +131,10 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
         windows: windows(chosen),
         rest: Rest,
     };
-    // Soon read. Where the store does not answer, the page says so.
-    let held = app.store.held_since(now - chosen.duration()).await?;
+    // Soon read. Where the store does not answer, no page is begun.
+    app.store.pauses().await?;
     let figures = async move {
-        let figures = figures(&app, (chosen, now), &held).await;
+        let figures = figures(&app, (chosen, now)).await;
         figures.unwrap_or_else(|failure| {
             Unread {
                 why: failure.to_string(),
@@ -146,9 +146,13 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
     Ok(page_in_parts(&frame, figures))
 }
 
-async fn figures(app: &App, (chosen, now): (Span, Timestamp), held: &[HeldCount]) -> Result<String, StoreError> {
+async fn figures(app: &App, (chosen, now): (Span, Timestamp)) -> Result<String, StoreError> {
     let (since, stretch) = (now - chosen.duration(), stretch_of(chosen));
-    let (trend, statistics) = tokio::try_join!(app.store.trend(since, stretch, now), app.store.statistics(since))?;
+    let (trend, statistics, held) = tokio::try_join!(
+        app.store.trend(since, stretch, now),
+        app.store.statistics(since),
+        app.store.held_since(since)
+    )?;
     let sum = |of: fn(&Stretch) -> u64| trend.iter().map(of).sum::<u64>();
     let (succeeded, failed) = (sum(|one| one.succeeded), sum(|one| one.failed));
     let figures = Figures {
@@ -271,7 +275,27 @@ fn ends(trend: &[Stretch]) -> Option<(Timestamp, Timestamp)> {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::{TestRequest, read_body};
+
     use super::*;
+    use crate::http::fake::{Gateway, bearer};
+
+    #[actix_web::test]
+    async fn a_store_that_fails_once_the_page_has_begun_is_told_of_on_it() {
+        let gateway = Gateway::new();
+        let asked = || TestRequest::get().uri("/stats").insert_header(bearer("viewer"));
+        let begun = gateway.send(asked()).await;
+        gateway.store.break_it();
+        assert_eq!(begun.status(), 200);
+        let page = read_body(begun).await;
+        let page = std::str::from_utf8(&page).unwrap();
+        let (before, after) = page.split_once("role=\"alert\"").unwrap();
+        assert!(
+            before.contains("<h1>Statistics</h1>") && after.ends_with("</html>"),
+            "{page}"
+        );
+        assert_eq!(gateway.send(asked()).await.status(), 500, "no page is begun");
+    }
 
     #[test]
     fn a_chart_has_as_many_points_as_fit() {

@@ -46,8 +46,7 @@ pub(super) fn questions(filter: &JobFilter, most: i64, place: Option<Place>, is_
     if !filter.q.is_empty() {
         return search_jobs::questions(&list, is_indexed);
     }
-    let wanted = list.kinds().into_iter().chain(list.states());
-    if wanted.map(|(_, values)| values.len()).sum::<usize>() == 0 {
+    if !list.has_kinds() {
         return vec![list.by_time()];
     }
     vec![list.of_the_newest(), list.of_kinds()]
@@ -116,6 +115,21 @@ impl List<'_> {
         question.page()
     }
 
+    /// The same list with another number of jobs.
+    pub(super) fn of_most(&self, most: i64) -> Self {
+        Self {
+            most,
+            place: self.place.clone(),
+            ..*self
+        }
+    }
+
+    /// Whether more is asked for than a time or a text.
+    pub(super) fn has_kinds(&self) -> bool {
+        let mut wanted = self.kinds().into_iter().chain(self.states());
+        wanted.any(|(_, values)| !values.is_empty())
+    }
+
     /// What passes among the newest jobs, in their order.
     fn of_the_newest(&self) -> Question {
         let mut question = Question::default();
@@ -138,9 +152,14 @@ impl List<'_> {
     /// The newest of each kind that passes, for each status and reason that do.
     fn of_kinds(&self) -> Question {
         let mut question = Question::default();
-        self.each_kind(&mut question);
-        self.newest_found(&mut question);
+        self.passing(&mut question);
         question.page()
+    }
+
+    /// The newest that pass, whatever text they have.
+    pub(super) fn passing(&self, question: &mut Question) {
+        self.each_kind(question);
+        self.newest_found(question);
     }
 
     /// What each kind that passes leads to; more about the kind may be added.

@@ -14,6 +14,9 @@ use crate::store::sqlite::search_index;
 /// How many of the newest jobs are looked at before all else is.
 const NEWEST: i64 = 500;
 
+/// How many of the newest jobs that pass the other filters are looked at.
+const PASSING: i64 = 1_000;
+
 /// Jobs that are not in the index yet are looked at one by one, as long as they are no more than that.
 const BACKLOG: usize = 2_000;
 
@@ -24,7 +27,11 @@ pub(super) fn questions(list: &List<'_>, is_indexed: bool) -> Vec<Question> {
     } else {
         among_all(list)
     };
-    vec![among_the_newest(list), all]
+    let passing = list.has_kinds().then(|| among_passing(list));
+    [Some(among_the_newest(list)), passing, Some(all)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Whether the index can tell where such texts are.
@@ -64,6 +71,18 @@ fn among_the_newest(list: &List<'_>) -> Question {
     other_filters(list, &mut question, "");
     has_text(&mut question, &list.filter.q);
     question.push(" LIMIT ").bind(Value::Integer(list.most));
+    question.page()
+}
+
+/// The newest jobs that pass the other filters: a text that many jobs have is soon found among them, where it would take long to
+/// ask every name that has it for jobs that pass.
+fn among_passing(list: &List<'_>) -> Question {
+    let mut question = Question::default();
+    question.push("SELECT created_at, id FROM (SELECT id AS passing_id FROM (");
+    list.of_most(PASSING).passing(&mut question);
+    question.push(")) AS passing CROSS JOIN jobs ON jobs.id = passing_id WHERE true");
+    has_text(&mut question, &list.filter.q);
+    list.newest_first(&mut question);
     question.page()
 }
 
