@@ -72,6 +72,15 @@ impl Client {
         }
     }
 
+    /// The rest of that page.
+    pub(crate) async fn end(&mut self) -> Result<(), Failed> {
+        let end = b"</html>";
+        while !self.buffer.windows(end.len()).any(|part| part == end) {
+            self.read_more().await?;
+        }
+        Ok(())
+    }
+
     async fn exchange(&mut self, request: &str, expected: u16) -> Result<&[u8], Failed> {
         let sent = self.stream.write_all(request.as_bytes()).await;
         sent.map_err(failed("send a request"))?;

@@ -6,6 +6,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
+use crate::domain::alert::AlertStatus;
 use crate::http::api::{
     actions, alerts, breakers, events, explain, health, held, jobs, log, log_stream, manual, metrics, notifications,
     pause, playbooks, reload, rerun, routes, stats, stream, tasks,
@@ -61,6 +62,7 @@ use crate::http::webhooks;
         metrics::show,
         show,
     ),
+    components(schemas(AlertStatus)),
     tags(
         (name = "webhooks", description = "What Alertmanager and Grafana post to; role sender"),
         (name = "jobs", description = "Role viewer to read, operator to change"),

@@ -33,6 +33,7 @@ pub(super) fn questions(filter: &JobFilter, most: i64, place: Option<Place>, is_
         filter,
         most,
         place: place.into_iter().chain(until).min(),
+        ends_at_edge: false,
     };
     if !filter.fingerprint.is_empty() {
         return vec![list.of_each("fingerprint", &filter.fingerprint)];
@@ -58,6 +59,8 @@ pub(super) struct List<'a> {
     pub(super) most: i64,
     /// Where it begins, also if that is only the latest time of creation.
     place: Option<Place>,
+    /// It ends at the edge that the question has found.
+    ends_at_edge: bool,
 }
 
 impl List<'_> {
@@ -115,13 +118,25 @@ impl List<'_> {
         question.page()
     }
 
-    /// The same list with another number of jobs.
-    pub(super) fn of_most(&self, most: i64) -> Self {
+    /// All of the list that lies among so many of the newest jobs; `passing` asks for it where `edge` was asked before.
+    pub(super) fn to_edge(&self, newest: i64) -> Self {
         Self {
-            most,
+            most: newest,
             place: self.place.clone(),
+            ends_at_edge: true,
             ..*self
         }
+    }
+
+    /// Begins a question with where these jobs end.
+    pub(super) fn edge(&self, question: &mut Question) {
+        question
+            .push("WITH edge (at) AS MATERIALIZED (SELECT created_at FROM jobs INDEXED BY jobs_by_creation WHERE true");
+        self.after_place(question);
+        question
+            .push(" ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET ")
+            .bind(Value::Integer(self.most));
+        question.push(") ");
     }
 
     /// Whether more is asked for than a time or a text.
@@ -232,6 +247,14 @@ impl List<'_> {
                 .push(" AND created_at >= ")
                 .bind(Value::Integer(since.as_micros()));
         }
+        if self.ends_at_edge {
+            // With fewer jobs there is none.
+            question.push(" AND created_at >= coalesce((SELECT at FROM edge), 0)");
+        }
+        self.after_place(question);
+    }
+
+    fn after_place(&self, question: &mut Question) {
         if let Some((created_at, id)) = &self.place {
             question
                 .push(" AND (created_at, id) < (")

@@ -14,8 +14,8 @@ use crate::store::sqlite::search_index;
 /// How many of the newest jobs are looked at before all else is.
 const NEWEST: i64 = 500;
 
-/// How many of the newest jobs that pass the other filters are looked at.
-const PASSING: i64 = 1_000;
+/// Of how many of the newest jobs those are looked at that pass the other filters.
+const PASSING: i64 = 10_000;
 
 /// Jobs that are not in the index yet are looked at one by one, as long as they are no more than that.
 const BACKLOG: usize = 2_000;
@@ -74,12 +74,14 @@ fn among_the_newest(list: &List<'_>) -> Question {
     question.page()
 }
 
-/// The newest jobs that pass the other filters: a text that many jobs have is soon found among them, where it would take long to
-/// ask every name that has it for jobs that pass.
+/// Newer jobs that pass the other filters: a text that many jobs have is soon found among them, where it would take long to ask
+/// every name that has it for jobs that pass.
 fn among_passing(list: &List<'_>) -> Question {
     let mut question = Question::default();
+    let newer = list.to_edge(PASSING);
+    newer.edge(&mut question);
     question.push("SELECT created_at, id FROM (SELECT id AS passing_id FROM (");
-    list.of_most(PASSING).passing(&mut question);
+    newer.passing(&mut question);
     question.push(")) AS passing CROSS JOIN jobs ON jobs.id = passing_id WHERE true");
     has_text(&mut question, &list.filter.q);
     list.newest_first(&mut question);

@@ -292,7 +292,11 @@ async fn a_text_is_looked_for_without_a_look_at_every_job() {
                 assert_eq!(plan.iter().find(all), None, "{filter:?}: {plan:#?}");
                 assert!(!plan.iter().any(|step| step.starts_with("SCAN labelled")), "{plan:#?}");
             }
-            let newest = |question: &&Question| question.sql.contains("INDEXED BY jobs_by_creation");
+            let newest = |question: &&Question| {
+                let reads_rows = question.sql.contains("INDEXED BY jobs_by_creation");
+                // Where the newer ones end is told by the index alone.
+                reads_rows && !question.sql.contains("WITH edge")
+            };
             assert!(questions.iter().filter(newest).count() <= 1, "{filter:?}");
         }
     }
