@@ -84,7 +84,8 @@ fn among_passing(list: &List<'_>) -> Question {
     newer.passing(&mut question);
     question.push(")) AS passing CROSS JOIN jobs ON jobs.id = passing_id WHERE true");
     has_text(&mut question, &list.filter.q);
-    list.newest_first(&mut question);
+    // In their order, so that no more of them are read than it takes.
+    question.push(" LIMIT ").bind(Value::Integer(list.most));
     question.page()
 }
 
