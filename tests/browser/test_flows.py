@@ -66,7 +66,7 @@ def test_senders_cannot_sign_in(visit, house):
     expect(seen.page.get_by_role("alert")).to_be_visible()
 
 
-def test_now_shows_what_moves_by_itself_stands_still_on_request_and_says_when_it_is_cut_off(visit, gateway):
+def test_now_shows_what_moves_by_itself_stands_still_on_request_and_says_when_it_is_cut_off(gateway, visit):
     seen = visit(gateway, "operator")
     page = seen.page
     seen.go("/")
@@ -91,7 +91,7 @@ def test_now_shows_what_moves_by_itself_stands_still_on_request_and_says_when_it
     expect(page.get_by_text("● live")).to_be_visible()
 
 
-def test_the_failed_hosts_are_run_again_from_the_alert_to_the_end(visit, gateway):
+def test_the_failed_hosts_are_run_again_from_the_alert_to_the_end(gateway, visit):
     job = gateway.queue("WebHalfDown", service="shop")
     gateway.until_finished(job)
     seen = visit(gateway, "operator")
@@ -113,7 +113,7 @@ def test_the_failed_hosts_are_run_again_from_the_alert_to_the_end(visit, gateway
     expect(page.locator("#live-followers")).to_contain_text("operator")
 
 
-def test_a_check_changes_nothing_and_says_so(visit, gateway):
+def test_a_check_changes_nothing_and_says_so(gateway, visit):
     job = gateway.queue("WebDown", service="shop")
     gateway.until_finished(job)
     seen = visit(gateway, "operator")
@@ -126,7 +126,7 @@ def test_a_check_changes_nothing_and_says_so(visit, gateway):
 
 
 @pytest.mark.parametrize("answer, ending", [("Approve", "succeeded"), ("Reject", "canceled")])
-def test_what_waits_for_approval_is_answered_with_a_comment(visit, gateway, answer, ending):
+def test_what_waits_for_approval_is_answered_with_a_comment(gateway, visit, answer, ending):
     seen = visit(gateway, "operator")
     page = seen.page
     seen.go("/")
@@ -143,7 +143,7 @@ def test_what_waits_for_approval_is_answered_with_a_comment(visit, gateway, answ
     expect(page.locator("#live-way")).to_contain_text("the team knows")
 
 
-def test_a_running_job_is_canceled(visit, gateway):
+def test_a_running_job_is_canceled(gateway, visit):
     job = gateway.queue("TrafficHigh", service="stop")
     gateway.until_logged(job, "Wait for the first sign")
     seen = visit(gateway, "operator")
@@ -155,7 +155,7 @@ def test_a_running_job_is_canceled(visit, gateway):
     assert gateway.until_finished(job)["reason"] == "canceled"
 
 
-def test_a_pause_holds_everything_back_until_somebody_resumes(visit, gateway):
+def test_a_pause_holds_everything_back_until_somebody_resumes(gateway, visit):
     seen = visit(gateway, "operator")
     page = seen.page
     seen.go("/")
@@ -175,7 +175,7 @@ def test_a_pause_holds_everything_back_until_somebody_resumes(visit, gateway):
     expect(page.locator("#live-strip")).to_contain_text("1 succeeded")
 
 
-def test_a_breaker_is_opened_and_closed_again(visit, gateway):
+def test_a_breaker_is_opened_and_closed_again(gateway, visit):
     seen = visit(gateway, "operator")
     page = seen.page
     seen.go("/routes")
@@ -240,7 +240,7 @@ def test_the_keys_are_turned_off_and_on_again(visit, house):
         expect(dialog).to_have_count(1 if is_on else 0)
 
 
-def test_a_playbook_is_run_by_hand_with_a_form_made_of_its_variables(visit, gateway):
+def test_a_playbook_is_run_by_hand_with_a_form_made_of_its_variables(gateway, visit):
     seen = visit(gateway, "operator")
     page = seen.page
     seen.go("/playbooks")
@@ -292,7 +292,7 @@ def test_the_story_of_an_alert_is_told(visit, house, story):
     expect(link(page, "restart-half on half/shop")).to_be_visible()
 
 
-def test_a_night_on_a_phone_without_scripts(visit, gateway):
+def test_a_night_on_a_phone_without_scripts(gateway, visit):
     job = gateway.queue("WebHalfDown", service="phone")
     gateway.until_finished(job)
     gateway.touch("mended")
