@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::ids::JobId;
 use crate::domain::job::{JobStatus, Reason};
 
-/// Hears of every commit, right after it. Must not block.
+/// Hears of every commit, before those who asked for it get their answers. Must not block.
 pub trait Observer: Send + Sync {
     fn committed(&self, committed: &Committed);
 }
@@ -13,7 +13,7 @@ pub trait Observer: Send + Sync {
 /// What one transaction changed.
 #[derive(Clone, Debug, Default)]
 pub struct Committed {
-    /// How long it took, from its first command to the answers.
+    /// How long it took, from its first command until it was on disk.
     pub took: Duration,
     /// Jobs whose status, log, tasks or history changed. May name one twice.
     pub touched: Vec<JobId>,

@@ -249,11 +249,12 @@ fn write_batches(
             let _ = connection.batch("ROLLBACK");
             committed = Committed::default();
         }
+        committed.took = began.elapsed();
+        // Before the answers: who has one finds it counted.
+        observer.committed(&committed);
         for command in batch.drain(..) {
             command.answer(failed.as_deref());
         }
-        committed.took = began.elapsed();
-        observer.committed(&committed);
         let enough = if queue.is_empty() {
             CHECKPOINT
         } else {

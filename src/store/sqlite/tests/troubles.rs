@@ -1,9 +1,14 @@
 //! A disk that is full, neighbours in a batch of writes, and a mistake in one of them.
 
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use super::{deaf, opened};
 use crate::store::StoreError;
+use crate::store::observe::{Committed, Observer};
 use crate::store::sqlite::Probe;
 use crate::store::sqlite::readers::Readers;
 use crate::store::sqlite::writer::{Scope, Write, Writer};
@@ -122,4 +127,35 @@ async fn a_change_that_panics_leaves_nothing_and_the_writer_goes_on() {
     writer.write(Mistake).await.unwrap_err();
     assert_eq!(count(&readers, "SELECT COUNT(*) FROM notifications").await, 0);
     writer.write(Probe).await.unwrap();
+}
+
+/// Says that it hears of a commit, and keeps the writer until it may go on.
+struct Slow {
+    heard: Sender<()>,
+    go_on: Mutex<Receiver<()>>,
+}
+
+impl Observer for Slow {
+    fn committed(&self, _: &Committed) {
+        self.heard.send(()).unwrap();
+        self.go_on.lock().unwrap().recv().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_has_an_answer_finds_the_change_counted() {
+    let (_folder, opened) = opened().await;
+    let (heard, hears) = channel();
+    let (go_on, waits) = channel();
+    let slow = Slow {
+        heard,
+        go_on: Mutex::new(waits),
+    };
+    let writer = Writer::start(opened.writer, opened.lock, Arc::new(slow)).unwrap();
+    let mut write = Box::pin(writer.write(Probe));
+    assert!(write.as_mut().now_or_never().is_none());
+    hears.recv().unwrap();
+    assert!(write.as_mut().now_or_never().is_none(), "answered before it was told");
+    go_on.send(()).unwrap();
+    write.await.unwrap();
 }
