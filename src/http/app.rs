@@ -7,11 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Ids};
 use crate::http::api::Streams;
-use crate::http::auth::Access;
+use crate::http::auth::{Access, Caller};
 use crate::http::console::{Forms, Outlines};
 use crate::live::Live;
 use crate::remediations::Catalogue;
-use crate::store::Store;
+use crate::store::{By, Store};
 use crate::telemetry::Metrics;
 
 /// The parts that handlers work with. A clone shares them.
@@ -32,6 +32,17 @@ pub struct App {
     pub metrics: Metrics,
     /// Cancelled when the gateway begins to stop: streams end, and `/readyz` answers 503.
     pub stopping: CancellationToken,
+}
+
+impl App {
+    /// Who changes something now, and what they say about it.
+    pub(super) fn by(&self, caller: &Caller, comment: Option<String>) -> By {
+        By {
+            name: caller.name.clone(),
+            at: self.clock.now(),
+            comment,
+        }
+    }
 }
 
 impl fmt::Debug for App {

@@ -37,7 +37,7 @@ pub(crate) async fn cancel(
     query: Query,
     body: SmallBody,
 ) -> Result<HttpResponse, Problem> {
-    let by = by(&app, caller.0, &query, &body)?;
+    let by = by(&app, &caller.0, &query, &body)?;
     stop(&app, id.0, by).await?;
     changed(&app, id.0).await
 }
@@ -75,7 +75,7 @@ pub(crate) async fn approve(
     query: Query,
     body: SmallBody,
 ) -> Result<HttpResponse, Problem> {
-    let by = by(&app, caller.0, &query, &body)?;
+    let by = by(&app, &caller.0, &query, &body)?;
     answer(&app, id.0, Answer::Approve, by).await
 }
 
@@ -97,7 +97,7 @@ pub(crate) async fn reject(
     query: Query,
     body: SmallBody,
 ) -> Result<HttpResponse, Problem> {
-    let by = by(&app, caller.0, &query, &body)?;
+    let by = by(&app, &caller.0, &query, &body)?;
     answer(&app, id.0, Answer::Reject, by).await
 }
 
@@ -107,13 +107,9 @@ async fn answer(app: &App, id: JobId, answer: Answer, by: By) -> Result<HttpResp
 }
 
 /// Who asks, and what they say: all that these requests carry.
-fn by(app: &App, caller: Caller, query: &Query, body: &SmallBody) -> Result<By, Problem> {
+fn by(app: &App, caller: &Caller, query: &Query, body: &SmallBody) -> Result<By, Problem> {
     query.only(&[])?;
-    Ok(By {
-        name: caller.name,
-        at: app.clock.now(),
-        comment: optional_json::<Comment>(&body.0)?.comment,
-    })
+    Ok(app.by(caller, optional_json::<Comment>(&body.0)?.comment))
 }
 
 async fn changed(app: &App, id: JobId) -> Result<HttpResponse, Problem> {

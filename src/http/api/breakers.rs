@@ -12,7 +12,6 @@ use crate::http::auth::{OperatorAccess, ViewerAccess};
 use crate::http::input::{Query, SmallBody, json};
 use crate::http::problem::{Problem, ProblemView};
 use crate::http::views::List;
-use crate::store::By;
 
 /// A circuit breaker that is not closed.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -100,12 +99,7 @@ pub(crate) async fn open(
     query.only(&[])?;
     let wanted: Wanted = json(&body.0)?;
     let scope = breakable(wanted.scope(&*app.catalogue.in_force())?)?;
-    let by = By {
-        name: caller.0.name,
-        at: app.clock.now(),
-        comment: wanted.comment,
-    };
-    app.store.open_breaker(scope, by).await?;
+    app.store.open_breaker(scope, app.by(&caller.0, wanted.comment)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -127,13 +121,9 @@ pub(crate) async fn reset(
 ) -> Result<HttpResponse, Problem> {
     let unwanted = Unwanted::read(&query, &body)?;
     let scope = breakable(unwanted.scope()?)?;
-    let by = By {
-        name: caller.0.name.clone(),
-        at: app.clock.now(),
-        comment: unwanted.comment.clone(),
-    };
-    let was_open = app.store.reset_breaker(scope.clone(), by).await?;
-    tracing::warn!(by = caller.0.name, %scope, comment = unwanted.comment(), was_open, "closed a circuit breaker");
+    app.store
+        .reset_breaker(scope, app.by(&caller.0, unwanted.comment))
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -11,7 +11,7 @@ use crate::http::auth::{OperatorAccess, ViewerAccess};
 use crate::http::input::{Query, SmallBody, optional_json};
 use crate::http::problem::{Problem, ProblemView};
 use crate::http::views::List;
-use crate::store::{By, HeldBack};
+use crate::store::HeldBack;
 
 /// An alert whose route would make a job, if nothing held it back.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -98,12 +98,6 @@ pub(crate) async fn release(
 ) -> Result<web::Json<Released>, Problem> {
     query.only(&[])?;
     let wanted: Release = optional_json(&body.0)?;
-    let by = By {
-        name: caller.0.name.clone(),
-        at: app.clock.now(),
-        comment: None,
-    };
-    let released = app.store.release_held(wanted.route, by).await?;
-    tracing::warn!(by = caller.0.name, released, "let alerts pass the storm limit");
+    let released = app.store.release_held(wanted.route, app.by(&caller.0, None)).await?;
     Ok(web::Json(Released { released }))
 }

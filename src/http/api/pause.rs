@@ -12,7 +12,6 @@ use crate::http::input::{Query, SmallBody, json, optional_json};
 use crate::http::problem::{Problem, ProblemView};
 use crate::http::views::List;
 use crate::remediations::Remediations;
-use crate::store::By;
 
 /// A scope in which nothing starts.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -96,11 +95,6 @@ impl Unwanted {
     pub(super) fn scope(&self) -> Result<Scope, Problem> {
         scope(self.scope.as_deref().unwrap_or("all"))
     }
-
-    /// For the log: what is let go leaves no row that could hold the comment.
-    pub(super) fn comment(&self) -> &str {
-        self.comment.as_deref().unwrap_or_default()
-    }
 }
 
 fn scope(text: &str) -> Result<Scope, Problem> {
@@ -147,12 +141,7 @@ pub(crate) async fn pause(
     query.only(&[])?;
     let wanted: Wanted = json(&body.0)?;
     let scope = wanted.scope(&*app.catalogue.in_force())?;
-    let by = By {
-        name: caller.0.name,
-        at: app.clock.now(),
-        comment: wanted.comment,
-    };
-    let pause = app.store.pause(scope, by).await?;
+    let pause = app.store.pause(scope, app.by(&caller.0, wanted.comment)).await?;
     Ok(web::Json(pause.into()))
 }
 
@@ -174,12 +163,6 @@ pub(crate) async fn resume(
 ) -> Result<HttpResponse, Problem> {
     let unwanted = Unwanted::read(&query, &body)?;
     let scope = unwanted.scope()?;
-    let by = By {
-        name: caller.0.name.clone(),
-        at: app.clock.now(),
-        comment: unwanted.comment.clone(),
-    };
-    let was_paused = app.store.resume(scope.clone(), by).await?;
-    tracing::warn!(by = caller.0.name, %scope, comment = unwanted.comment(), was_paused, "resumed");
+    app.store.resume(scope, app.by(&caller.0, unwanted.comment)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

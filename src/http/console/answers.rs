@@ -14,13 +14,13 @@ use crate::http::console::form::Form;
 use crate::http::console::forms::FormToken;
 use crate::http::console::hosts;
 use crate::http::console::job::{Fact, plan_facts};
-use crate::http::console::pauses::token;
+use crate::http::console::pauses::{by, token};
 use crate::http::console::reply::{page, see};
 use crate::http::console::shell::{Place, Shell};
 use crate::http::console::words;
 use crate::http::input::PathId;
 use crate::http::problem::Problem;
-use crate::store::{Answer, By};
+use crate::store::Answer;
 
 /// What a person may do with a job that is not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,11 +176,7 @@ async fn act(app: &App, operator: &Operator, (id, act): (JobId, Act), form: &For
     if !app.forms.begin(nonce) {
         return Ok(see(&format!("/jobs/{id}")));
     }
-    let by = By {
-        name: operator.0.caller.name.clone(),
-        at: app.clock.now(),
-        comment: form.comment(),
-    };
+    let by = by(app, operator, form);
     let done = match act {
         Act::Cancel => stop(app, id, by).await,
         Act::Approve => app.store.answer(id, Answer::Approve, by).await.map_err(Problem::from),

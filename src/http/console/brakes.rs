@@ -87,10 +87,7 @@ pub(super) async fn close_form(operator: Operator, app: web::Data<App>, query: Q
 pub(super) async fn close(operator: Operator, app: web::Data<App>, form: Form) -> Result<HttpResponse, Failure> {
     form.check(&app, &operator.0)?;
     let scope = breaker_of(form.get("scope"))?;
-    let by = by(&app, &operator, &form);
-    let (name, comment) = (by.name.clone(), by.comment.clone());
-    let was_open = app.store.reset_breaker(scope.clone(), by).await?;
-    tracing::warn!(by = name, %scope, comment, was_open, "closed a circuit breaker");
+    app.store.reset_breaker(scope, by(&app, &operator, &form)).await?;
     Ok(see("/"))
 }
 
@@ -116,10 +113,7 @@ pub(super) async fn release_form(
 pub(super) async fn release(operator: Operator, app: web::Data<App>, form: Form) -> Result<HttpResponse, Failure> {
     form.check(&app, &operator.0)?;
     let route = form.get("route").filter(|route| !route.is_empty()).map(str::to_owned);
-    let by = by(&app, &operator, &form);
-    let (name, comment) = (by.name.clone(), by.comment.clone());
-    let released = app.store.release_held(route.clone(), by).await?;
-    tracing::warn!(by = name, route, comment, released, "let alerts pass the storm limit");
+    app.store.release_held(route, by(&app, &operator, &form)).await?;
     Ok(see("/"))
 }
 

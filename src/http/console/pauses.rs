@@ -160,9 +160,5 @@ fn scope_of(text: Option<&str>) -> Result<Scope, Problem> {
 
 /// Who does it now, and what they say about it.
 pub(super) fn by(app: &App, operator: &Operator, form: &Form) -> By {
-    By {
-        name: operator.0.caller.name.clone(),
-        at: app.clock.now(),
-        comment: form.comment(),
-    }
+    app.by(&operator.0.caller, form.comment())
 }

@@ -302,7 +302,8 @@ impl Write for ResetBreaker {
     type Output = bool;
 
     fn apply(self, scope: &mut Scope<'_>) -> Result<bool, StoreError> {
-        tracing::warn!(scope = %self.scope, by = self.by.name, "a circuit breaker is reset");
-        close(scope, &self.scope, self.by.at)
+        let was_open = close(scope, &self.scope, self.by.at)?;
+        tracing::warn!(scope = %self.scope, by = self.by.name, comment = self.by.comment, was_open, "closed a circuit breaker");
+        Ok(was_open)
     }
 }

@@ -220,6 +220,13 @@ impl Write for ReleaseHeld {
             params![self.by.at.as_micros(), &self.route, &self.by.name],
         )?;
         scope.held_back();
+        tracing::warn!(
+            route = self.route,
+            by = self.by.name,
+            comment = self.by.comment,
+            released = done,
+            "let alerts pass the storm limit"
+        );
         Ok(done)
     }
 }

@@ -41,7 +41,7 @@ impl Write for PauseScope {
             ],
         )?;
         scope.noticed();
-        tracing::warn!(scope = %self.scope, by = self.by.name, "paused");
+        tracing::warn!(scope = %self.scope, by = self.by.name, comment = self.by.comment, "paused");
         pause(&row)
     }
 }
@@ -61,9 +61,8 @@ impl Write for ResumeScope {
         scope.moved();
         scope.noticed();
         let was_paused = done > 0;
-        if was_paused {
-            tracing::warn!(scope = %self.scope, by = self.by.name, "resumed");
-        }
+        // No row is left that could hold the comment.
+        tracing::warn!(scope = %self.scope, by = self.by.name, comment = self.by.comment, was_paused, "resumed");
         Ok(was_paused)
     }
 }
