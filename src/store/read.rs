@@ -20,6 +20,13 @@ pub struct PageRequest {
     pub after: Option<String>,
 }
 
+impl PageRequest {
+    /// The first page.
+    pub fn first(limit: u32) -> Self {
+        Self { limit, after: None }
+    }
+}
+
 /// Items, and where the next page begins, if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {

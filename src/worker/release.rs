@@ -43,10 +43,7 @@ pub(super) async fn release(tools: &Tools, key: AttemptKey, dir: &RunDir) {
 
 /// Whether the job may still try.
 async fn try_release(tools: &Tools, key: AttemptKey) -> Result<bool, StoreError> {
-    let all = PageRequest {
-        limit: EVENTS,
-        after: None,
-    };
+    let all = PageRequest::first(EVENTS);
     let events = tools.store.job_events(key.job, all).await?;
     let tries = events.items.iter().filter(|event| event.message == WHY).count() + 1;
     if tries < TRIES {

@@ -19,10 +19,7 @@ pub(super) async fn of(app: &App, playbook: &str, parameters: &Parameters) -> Re
         playbook: vec![playbook.to_owned()],
         ..JobFilter::default()
     };
-    let page = PageRequest {
-        limit: LOOKED_AT,
-        after: None,
-    };
+    let page = PageRequest::first(LOOKED_AT);
     let last = app.store.list_jobs(&filter, page).await?.items;
     let is_alike = |other: &Parameters| {
         (&other.inventory, &other.limit, &other.path) == (&parameters.inventory, &parameters.limit, &parameters.path)

@@ -119,10 +119,10 @@ pub(super) async fn show(
         Some(alert) => app.store.fires(&alert.fingerprint).await?,
         None => None,
     };
-    let events = app.store.job_events(job.id, first(EVENTS)).await?;
+    let events = app.store.job_events(job.id, PageRequest::first(EVENTS)).await?;
     let last = job.attempts.last().map(|last| last.number);
     let tasks = match last {
-        Some(number) => Some(app.store.tasks(job.id, number, first(TASKS)).await?),
+        Some(number) => Some(app.store.tasks(job.id, number, PageRequest::first(TASKS)).await?),
         None => None,
     };
     let log = match job.attempts.last() {
@@ -173,10 +173,6 @@ pub(super) async fn show(
     }))
 }
 
-fn first(limit: u32) -> PageRequest {
-    PageRequest { limit, after: None }
-}
-
 /// The jobs that repeat this one or took its place.
 async fn followers(app: &App, job: &Job) -> Result<Vec<Job>, StoreError> {
     if !job.status.is_finished() {
@@ -187,7 +183,7 @@ async fn followers(app: &App, job: &Job) -> Result<Vec<Job>, StoreError> {
         since: Some(job.created_at),
         ..JobFilter::default()
     };
-    let near = app.store.list_jobs(&filter, first(NEIGHBOURS)).await?;
+    let near = app.store.list_jobs(&filter, PageRequest::first(NEIGHBOURS)).await?;
     let came_of = |other: &Job| other.rerun_of == Some(job.id) || other.follows == Some(job.id);
     Ok(near.items.into_iter().filter(came_of).collect())
 }

@@ -101,7 +101,7 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
     let now = app.clock.now();
     let pauses = app.store.pauses().await?;
     let firing = app.store.firing(SHOWN).await?;
-    let held = app.store.list_held(first(SHOWN)).await?;
+    let held = app.store.list_held(PageRequest::first(SHOWN)).await?;
     let to_approve = list(&app, &[JobStatus::AwaitingApproval]).await?;
     let running = list(&app, &[JobStatus::Running, JobStatus::Verifying]).await?;
     let waiting = list(&app, &[JobStatus::Queued]).await?;
@@ -137,16 +137,12 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
     }))
 }
 
-fn first(limit: u32) -> PageRequest {
-    PageRequest { limit, after: None }
-}
-
 async fn list(app: &App, status: &[JobStatus]) -> Result<Page<Job>, StoreError> {
     let filter = JobFilter {
         status: status.to_vec(),
         ..JobFilter::default()
     };
-    app.store.list_jobs(&filter, first(SHOWN)).await
+    app.store.list_jobs(&filter, PageRequest::first(SHOWN)).await
 }
 
 /// The last jobs for alerts, the newest last. What was done before an alert began was not about it.
@@ -159,7 +155,7 @@ async fn last_jobs(app: &App, alerts: &[FiringAlert]) -> Result<Vec<Job>, StoreE
         since: Some(since),
         ..JobFilter::default()
     };
-    let mut jobs = app.store.list_jobs(&filter, first(4 * SHOWN)).await?.items;
+    let mut jobs = app.store.list_jobs(&filter, PageRequest::first(4 * SHOWN)).await?.items;
     let began: HashMap<_, _> = alerts
         .iter()
         .map(|alert| (&alert.fingerprint, alert.starts_at))

@@ -136,10 +136,7 @@ struct Asked {
 const KEPT: usize = 32 * 1024;
 
 async fn answer(app: &App, who: &Who, asked: Asked) -> Result<HttpResponse, Failure> {
-    let past = app.store.list_notifications(PageRequest {
-        limit: OFFERED,
-        after: None,
-    });
+    let past = app.store.list_notifications(PageRequest::first(OFFERED));
     let past = past.await?.items.into_iter().map(|summary| PastLine {
         id: summary.id.to_string(),
         at: Moment(summary.received_at),

@@ -163,14 +163,7 @@ pub(super) fn find_newest(
         fingerprint: vec![wanted.as_str().to_owned()],
         ..JobFilter::default()
     };
-    let jobs = jobs::list(
-        connection,
-        &filter,
-        &PageRequest {
-            limit: most,
-            after: None,
-        },
-    )?;
+    let jobs = jobs::list(connection, &filter, &PageRequest::first(most))?;
     let events = events(connection, &jobs.items, most)?;
     Ok(Some(AlertStory {
         summary: summary(&row)?,

@@ -45,10 +45,7 @@ pub(super) async fn read(app: &App, now: Timestamp) -> Result<Strip, StoreError>
         since: Some(now - Duration::from_secs(HOURS * 3_600)),
         ..JobFilter::default()
     };
-    let place = PageRequest {
-        limit: MOST,
-        after: None,
-    };
+    let place = PageRequest::first(MOST);
     let found = app.store.list_jobs(&filter, place).await?;
     Ok(Strip::of(&found.items, found.next.is_some()))
 }
