@@ -14,6 +14,7 @@ pub mod live;
 pub mod notify;
 mod outbound;
 pub mod peers;
+mod percent;
 pub mod pruning;
 pub mod remediations;
 pub mod shutdown;

@@ -90,22 +90,24 @@ fn render_list(alerts: &Value, view: View) -> String {
     if all.is_empty() {
         return "no alerts".to_owned();
     }
-    let head = [
-        "FINGERPRINT",
-        "STATUS",
-        "ALERT",
-        "INSTANCE",
-        "SINCE",
-        "RECEIVED",
-        "EPISODES",
-        "JOBS",
-    ];
-    let mut text = table(view.screen, &head, &rows(all, view));
+    let mut text = table(view.screen, &HEAD, &rows(all, view));
     if !alerts["next_cursor"].is_null() {
         text.push_str(&format!("there are more: --limit shows more than {}\n", all.len()));
     }
     text
 }
+
+/// What [`rows`] tells.
+pub(super) const HEAD: [&str; 8] = [
+    "FINGERPRINT",
+    "STATUS",
+    "ALERT",
+    "INSTANCE",
+    "SINCE",
+    "RECEIVED",
+    "EPISODES",
+    "JOBS",
+];
 
 /// A row for each alert.
 pub(super) fn rows(alerts: &[Value], view: View) -> Vec<Vec<String>> {

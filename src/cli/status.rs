@@ -103,19 +103,7 @@ fn render(status: &Value, view: View, url: &str) -> String {
         |all| held(all, view),
         view,
     ));
-    let firing = |all: &[Value]| {
-        let head = [
-            "FINGERPRINT",
-            "STATUS",
-            "ALERT",
-            "INSTANCE",
-            "SINCE",
-            "RECEIVED",
-            "EPISODES",
-            "JOBS",
-        ];
-        table(view.screen, &head, &alerts::rows(all, view))
-    };
+    let firing = |all: &[Value]| table(view.screen, &alerts::HEAD, &alerts::rows(all, view));
     told.push_str(&section("firing", items(status, "firing"), firing, view));
     let last = |all: &[Value]| table(view.screen, &JOBS, &jobs::rows(all, view));
     told.push_str(&section("finished last", items(status, "last"), last, view));

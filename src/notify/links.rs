@@ -1,9 +1,8 @@
 //! Where messages lead to: the console's pages. The one place that knows them outside of the console.
 
-use std::fmt::Write;
-
 use crate::domain::ids::{Fingerprint, JobId};
 use crate::domain::notify::NotifyEvent;
+use crate::percent::encoded;
 
 /// Links into one gateway.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +22,7 @@ impl<'a> Links<'a> {
 
     /// The alert's episodes, with what was decided and done about it.
     pub(super) fn story(self, alert: &Fingerprint) -> String {
-        self.page(&format!("alerts/{}", segment(alert.as_str())))
+        self.page(&format!("alerts/{}", encoded(alert.as_str())))
     }
 
     /// What an announcement is about.
@@ -48,19 +47,6 @@ impl<'a> Links<'a> {
     fn page(self, path: &str) -> String {
         format!("{}/{path}", self.external_url)
     }
-}
-
-/// A text as one segment of a path (RFC 3986): senders choose fingerprints freely.
-fn segment(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut path, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            // Nothing keeps a text from growing.
-            let _ = write!(path, "%{byte:02X}");
-        }
-        path
-    })
 }
 
 #[cfg(test)]

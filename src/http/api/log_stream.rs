@@ -5,7 +5,7 @@ mod shared;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderName};
+use actix_web::http::header::HeaderName;
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream;
@@ -84,11 +84,7 @@ pub(crate) async fn follow(
         let event = following.next().await?;
         Some((Ok::<_, StoreError>(event), following))
     });
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(Box::pin(events)))
+    Ok(sse::answer(events))
 }
 
 fn last_event_id(request: &HttpRequest) -> Result<u64, Problem> {

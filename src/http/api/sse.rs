@@ -1,10 +1,24 @@
 //! Server-sent events, and the text in them.
 
+use actix_web::HttpResponse;
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Bytes;
+use futures_util::Stream;
 use serde::Serialize;
+
+use crate::store::StoreError;
 
 /// A line that readers ignore and that keeps the connection alive.
 pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
+
+/// An answer of events, which no proxy is to keep back.
+pub(super) fn answer(events: impl Stream<Item = Result<Bytes, StoreError>> + 'static) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(Box::pin(events))
+}
 
 /// One event. JSON has no line breaks, so its data is one line.
 pub(super) fn event(name: &str, id: Option<u64>, data: &impl Serialize) -> serde_json::Result<Bytes> {

@@ -4,7 +4,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
 use futures_util::stream;
@@ -61,11 +60,7 @@ pub(crate) async fn follow(_: ViewerAccess, app: web::Data<App>, query: Query) -
         let event = following.next().await?;
         Some((Ok::<_, StoreError>(event), following))
     });
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(Box::pin(events)))
+    Ok(sse::answer(events))
 }
 
 /// What of a job its readers are told of: its log grows without that.

@@ -7,6 +7,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use crate::http::auth::{self, Caller, SignedIn};
 use crate::http::console::failure::Failure;
+use crate::http::problem::Problem;
 
 /// Somebody, and the session that they are signed in with, if that is how they are known.
 #[derive(Clone, Debug)]
@@ -28,12 +29,7 @@ impl FromRequest for Reader {
     type Future = Ready<Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let caller = auth::admit_reader(request);
-        ready(
-            caller
-                .map(|caller| Self(who(request, caller)))
-                .map_err(|problem| Failure::of(request, problem)),
-        )
+        ready(who(request, auth::admit_reader(request)).map(Self))
     }
 }
 
@@ -42,18 +38,13 @@ impl FromRequest for Operator {
     type Future = Ready<Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let caller = auth::admit_operator(request);
-        ready(
-            caller
-                .map(|caller| Self(who(request, caller)))
-                .map_err(|problem| Failure::of(request, problem)),
-        )
+        ready(who(request, auth::admit_operator(request)).map(Self))
     }
 }
 
-fn who(request: &HttpRequest, caller: Caller) -> Who {
-    Who {
-        caller,
+fn who(request: &HttpRequest, admitted: Result<Caller, Problem>) -> Result<Who, Failure> {
+    Ok(Who {
+        caller: admitted.map_err(|problem| Failure::of(request, problem))?,
         session: request.extensions().get::<SignedIn>().copied(),
-    }
+    })
 }

@@ -9,12 +9,13 @@ use crate::http::console::access::Reader;
 use crate::http::console::failure::Failure;
 use crate::http::console::links::{self, Outside, Pair};
 use crate::http::console::moment::{Length, Moment, Told};
-use crate::http::console::reply::{encoded, page};
+use crate::http::console::reply::page;
 use crate::http::console::row::Row;
 use crate::http::console::shell::{Place, Shell};
 use crate::http::input::{PathId, Query, cursor};
 use crate::http::problem::Problem;
 use crate::http::views::{StoryEntryView, What, story};
+use crate::percent::encoded;
 use crate::store::read::{AlertFilter, AlertSummary, Episode};
 
 /// How many entries of each kind a story is made of.

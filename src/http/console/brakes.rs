@@ -12,11 +12,12 @@ use crate::http::console::failure::Failure;
 use crate::http::console::form::Form;
 use crate::http::console::forms::FormToken;
 use crate::http::console::moment::Told;
-use crate::http::console::pauses::{by, token};
-use crate::http::console::reply::{encoded, page, see};
+use crate::http::console::pauses::{by, scope_of, token};
+use crate::http::console::reply::{page, see};
 use crate::http::console::shell::{Place, Shell};
 use crate::http::input::Query;
 use crate::http::problem::Problem;
+use crate::percent::encoded;
 use crate::store::StormHeld;
 
 /// How many alerts are named whose turn comes first.
@@ -158,8 +159,7 @@ fn asked(app: &App, scope: Option<&str>) -> Result<Scope, Problem> {
 
 /// The breaker that is to be closed: its route may be gone.
 fn breaker_of(scope: Option<&str>) -> Result<Scope, Problem> {
-    let scope = scope.unwrap_or("all").parse::<Scope>();
-    breakable(scope.map_err(|error| Problem::invalid("scope", error.to_string()))?)
+    breakable(scope_of(scope)?)
 }
 
 async fn find(app: &App, scope: &Scope) -> Result<Option<Breaker>, Failure> {

@@ -6,10 +6,11 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 
-use crate::http::console::reply::{encoded, page_with, see};
+use crate::http::console::reply::{page_with, see};
 use crate::http::console::shell::{Place, Shell};
 use crate::http::problem::{FieldError, Problem};
 use crate::ingest::InvalidPayload;
+use crate::percent::encoded;
 use crate::store::StoreError;
 
 /// Why there is no page.

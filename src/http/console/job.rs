@@ -21,12 +21,13 @@ use crate::http::console::job::way::Step;
 use crate::http::console::links::{self, Outside, Pair};
 use crate::http::console::log::Shown;
 use crate::http::console::moment::{Length, Moment, Told};
-use crate::http::console::reply::{encoded, page};
+use crate::http::console::reply::page;
 use crate::http::console::row::{Row, cause};
 use crate::http::console::shell::{Place, Shell};
 use crate::http::console::status::Badge;
 use crate::http::console::words;
 use crate::http::input::{PathId, Query};
+use crate::percent::encoded;
 use crate::store::StoreError;
 use crate::store::read::{JobFilter, PageRequest};
 

@@ -8,10 +8,11 @@ use crate::http::App;
 use crate::http::api::jobs::{PARAMETERS, filter};
 use crate::http::console::access::Reader;
 use crate::http::console::failure::Failure;
-use crate::http::console::reply::{encoded, page, see};
+use crate::http::console::reply::{page, see};
 use crate::http::console::row::Row;
 use crate::http::console::shell::{Place, Shell};
 use crate::http::input::{Query, cursor};
+use crate::percent::encoded;
 
 #[derive(Template)]
 #[template(path = "jobs.html")]
@@ -137,19 +138,8 @@ impl Filters {
         let text = |name| query.all(name).next().unwrap_or_default().to_owned();
         // What the control for a time takes: no zone, as it says UTC beside it.
         let time = |name| text(name).trim_end_matches('Z').to_owned();
-        let more = [
-            "reason",
-            "playbook",
-            "route",
-            "target",
-            "alertname",
-            "fingerprint",
-            "trigger",
-            "since",
-            "until",
-        ];
-        let is_asked = |name: &&str| query.all(name).next().is_some();
-        let has_more = more.iter().any(is_asked);
+        let asked: Vec<&str> = query.pairs().map(|(name, _)| name).collect();
+        let has_any_but = |others: &[&str]| asked.iter().any(|name| !others.contains(name));
         Self {
             q: text("q"),
             statuses: words(query, "status", JobStatus::ALL.iter().map(|status| status.as_str())),
@@ -162,8 +152,8 @@ impl Filters {
             fingerprints: texts(query, "fingerprint"),
             since: time("since"),
             until: time("until"),
-            has_more,
-            has_any: has_more || ["q", "status"].iter().any(is_asked),
+            has_more: has_any_but(&["q", "status", "limit", "cursor"]),
+            has_any: has_any_but(&["limit", "cursor"]),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Labels, annotations and the links in them. What comes from outside becomes a link only where it is one to a web page.
 
 use crate::domain::alert::{Alert, Group, Labels};
-use crate::http::console::reply::encoded;
+use crate::percent::encoded;
 
 /// A link to a page elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,11 +8,12 @@ use crate::http::App;
 use crate::http::console::access::Reader;
 use crate::http::console::failure::Failure;
 use crate::http::console::moment::{Moment, Told};
-use crate::http::console::reply::{encoded, page};
+use crate::http::console::reply::page;
 use crate::http::console::shell::{Place, Shell};
 use crate::http::console::tester::{laid_out, mark};
 use crate::http::input::{PathId, Query, cursor};
 use crate::http::problem::Problem;
+use crate::percent::encoded;
 use crate::store::read::{NotificationSummary, StoredDecision};
 
 /// Decisions that are shown.

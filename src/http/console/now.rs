@@ -19,12 +19,13 @@ use crate::http::console::moment::{Length, Moment, Told};
 use crate::http::console::now::strip::Strip;
 use crate::http::console::now::waiting::Waits;
 use crate::http::console::pauses::Paused;
-use crate::http::console::reply::{encoded, page};
+use crate::http::console::reply::page;
 use crate::http::console::row::Row;
 use crate::http::console::shell::{Place, Shell};
 use crate::http::console::status::{Badge, badge};
 use crate::http::console::words::verdict;
 use crate::http::input::Query;
+use crate::percent::encoded;
 use crate::store::read::{JobFilter, Page, PageRequest};
 use crate::store::{FiringAlert, HeldBack, StoreError};
 

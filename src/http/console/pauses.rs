@@ -11,10 +11,11 @@ use crate::http::console::failure::Failure;
 use crate::http::console::form::Form;
 use crate::http::console::forms::FormToken;
 use crate::http::console::moment::Moment;
-use crate::http::console::reply::{encoded, page, see};
+use crate::http::console::reply::{page, see};
 use crate::http::console::shell::{Place, Shell};
 use crate::http::input::Query;
 use crate::http::problem::Problem;
+use crate::percent::encoded;
 use crate::store::By;
 
 /// What is paused.
@@ -153,7 +154,8 @@ pub(super) async fn resume(operator: Operator, app: web::Data<App>, form: Form) 
     Ok(see("/"))
 }
 
-fn scope_of(text: Option<&str>) -> Result<Scope, Problem> {
+/// What is paused or broken; its route may be gone.
+pub(super) fn scope_of(text: Option<&str>) -> Result<Scope, Problem> {
     let scope = text.unwrap_or("all").parse::<Scope>();
     scope.map_err(|error| Problem::invalid("scope", error.to_string()))
 }

@@ -17,11 +17,12 @@ use crate::http::console::hosts;
 use crate::http::console::job::{Fact, plan_facts, shown};
 use crate::http::console::pauses::token;
 use crate::http::console::playbooks::fields::{Field, Filled, fields, fill};
-use crate::http::console::reply::{encoded, page, page_with};
+use crate::http::console::reply::{page, page_with};
 use crate::http::console::rerun::make_once;
 use crate::http::console::shell::{Place, Shell};
 use crate::http::input::{PathId, Query};
 use crate::http::problem::{FieldError, Problem};
+use crate::percent::encoded;
 use crate::remediations::PlaybookView;
 
 #[derive(Template)]

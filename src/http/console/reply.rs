@@ -93,17 +93,3 @@ pub(super) fn see(path: &str) -> HttpResponse {
         .insert_header((CACHE_CONTROL, "no-store"))
         .finish()
 }
-
-/// A text as one segment of a path or one value of a query (RFC 3986).
-pub(super) fn encoded(text: &str) -> String {
-    use std::fmt::Write;
-    text.bytes().fold(String::with_capacity(text.len()), |mut path, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            // Nothing keeps a text from growing.
-            let _ = write!(path, "%{byte:02X}");
-        }
-        path
-    })
-}

@@ -12,9 +12,10 @@ use crate::http::App;
 use crate::http::console::access::Reader;
 use crate::http::console::failure::Failure;
 use crate::http::console::job::Fact;
-use crate::http::console::reply::{encoded, page};
+use crate::http::console::reply::page;
 use crate::http::console::shell::{Place, Shell};
 use crate::http::input::Query;
+use crate::percent::encoded;
 
 #[derive(Template)]
 #[template(path = "routes.html")]

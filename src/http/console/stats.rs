@@ -14,10 +14,11 @@ use crate::http::api::stats::{DEFAULT_WINDOW, rate, window};
 use crate::http::console::access::Reader;
 use crate::http::console::failure::Failure;
 use crate::http::console::moment::{Length, Moment};
-use crate::http::console::reply::{Rest, encoded, page_in_parts};
+use crate::http::console::reply::{Rest, page_in_parts};
 use crate::http::console::shell::{Place, Shell};
 use crate::http::console::stats::chart::{Bars, Lines};
 use crate::http::input::Query;
+use crate::percent::encoded;
 use crate::store::read::{RepeatOffender, Tally};
 use crate::store::{HeldCount, StoreError, Stretch};
 

@@ -14,10 +14,11 @@ use crate::http::console::failure::Failure;
 use crate::http::console::form::Form;
 use crate::http::console::job::{Fact, shown};
 use crate::http::console::moment::{Moment, Told};
-use crate::http::console::reply::{encoded, page, page_with};
+use crate::http::console::reply::{page, page_with};
 use crate::http::console::shell::{Place, Shell};
 use crate::http::input::Query;
 use crate::http::problem::{FieldError, Problem};
+use crate::percent::encoded;
 use crate::store::read::PageRequest;
 
 /// Notifications that are offered.
