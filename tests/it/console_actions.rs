@@ -243,13 +243,17 @@ async fn everything_a_route_and_a_target_are_paused_and_resumed() {
         let path = format!("/resume?scope={encoded}");
         assert!(now.leads_to(&path), "{}", now.html);
         let form = visitor.see(&path).await.form("/resume");
-        visitor.follow(&form).await;
+        visitor.follow(&form.with("comment", &format!("{scope} is well"))).await;
         assert!(
             gateway.get("/api/v1/pause").await["items"]
                 .as_array()
                 .unwrap()
                 .is_empty()
         );
+        until("the log says why it goes on", || async {
+            gateway.logged().contains(&format!("{scope} is well")).then_some(())
+        })
+        .await;
     }
     let unknown = visitor.see("/pause").await.form("/pause").with("scope", "route:dwon");
     let refused = visitor.send(&unknown).await;

@@ -268,7 +268,10 @@ async fn a_secret_that_cannot_be_read_is_told_and_used_once_it_can() {
         "could not notify ops: failed; trying again: cannot read the secret from ",
     )
     .await;
-    assert!(gateway.logged().contains("hook.key"), "{}", gateway.logged());
+    until("the log names the file", || async {
+        gateway.logged().contains("hook.key").then_some(())
+    })
+    .await;
     assert!(receiver.got().is_empty(), "it was sent unsigned");
     folder.write("hook.key", "new\n");
     let got = receiver.until_got(1).await;
