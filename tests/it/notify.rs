@@ -293,12 +293,11 @@ async fn messages_to_a_notifier_that_the_settings_do_not_have_any_more_are_given
     let gateway = Gateway::start(&folder).await;
     let given_up = "could not notify ops: failed: healgate.yml has no notifier of this name";
     until_told(&gateway, &job, given_up).await;
-    assert!(
-        gateway
-            .text("/metrics")
-            .await
-            .contains("event=\"failed\",result=\"dropped\"} 1")
-    );
+    until("it is counted", || async {
+        let metrics = gateway.text("/metrics").await;
+        metrics.contains("event=\"failed\",result=\"dropped\"} 1").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
