@@ -94,7 +94,7 @@ impl Client {
             (None, None) => ("the default", USUAL.to_owned()),
         };
         let token = match &access.token_file {
-            Some(file) => Some(secret::from_file(file, "the token")?),
+            Some(file) => Some(secret::from_file_or_pipe(file, "the token")?),
             None => filled(environment, "HEALGATE_TOKEN"),
         };
         if token.as_ref().is_some_and(|token| token.chars().any(char::is_control)) {

@@ -33,7 +33,8 @@ pub(super) struct Patience {
 /// Follows a job until it is finished. A failure unless it succeeded; Ctrl-C leaves it running, and says so.
 pub(super) async fn to_the_end(client: &Client, id: &str, patience: &Patience) -> Result<(), Failure> {
     let mut follower = Follower::new(client, id, patience);
-    let job = interruptible(id, follower.until_finished()).await?;
+    let done = unless_interrupted(follower.until_finished()).await;
+    let job = done.unwrap_or_else(|| Err(follower.left()))?;
     let told = format!("job {}: {}", printable(id), headline(&job, View::now()));
     match job["status"].as_str() {
         Some("succeeded") => {
@@ -51,24 +52,20 @@ pub(super) async fn to_the_end(client: &Client, id: &str, patience: &Patience) -
 pub(super) async fn log(client: &Client, id: &str, attempt: Option<u64>, patience: &Patience) -> Result<(), Failure> {
     let mut follower = Follower::new(client, id, patience);
     follower.is_for_log = true;
-    interruptible(id, async {
+    let done = unless_interrupted(async {
         match attempt {
             Some(attempt) => follower.attempt(attempt).await,
             None => follower.attempts().await.map(drop),
         }
-    })
-    .await
+    });
+    done.await.unwrap_or_else(|| Err(follower.left()))
 }
 
-/// Ends at Ctrl-C.
-async fn interruptible<T>(id: &str, following: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+/// What comes of it; nothing at Ctrl-C.
+async fn unless_interrupted<T>(following: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
-        done = following => done,
-        _ = tokio::signal::ctrl_c() => {
-            let id = printable(id);
-            let text = format!("\njob {id} goes on: `healgate logs {id} -f` shows how, `healgate jobs cancel {id}` stops it");
-            Err(Failure::new(Kind::Interrupted, text))
-        }
+        done = following => Some(done),
+        _ = tokio::signal::ctrl_c() => None,
     }
 }
 
@@ -81,6 +78,8 @@ struct Follower<'a> {
     is_for_log: bool,
     /// There is a gateway, which may be away for a while.
     is_known: bool,
+    /// The job had reached its end when it was last asked for.
+    is_finished: bool,
 }
 
 impl<'a> Follower<'a> {
@@ -92,6 +91,7 @@ impl<'a> Follower<'a> {
             out: LogOut::new(View::now().screen),
             is_for_log: false,
             is_known: false,
+            is_finished: false,
         }
     }
 
@@ -213,8 +213,22 @@ impl<'a> Follower<'a> {
 
     async fn job(&mut self) -> Result<Value, Failure> {
         let (client, id) = (self.client, self.id);
-        self.patiently(async || client.get(&["api", "v1", "jobs", id], &[]).await)
-            .await
+        let ask = async || client.get(&["api", "v1", "jobs", id], &[]).await;
+        let job = self.patiently(ask).await?;
+        self.is_finished = !job["finished_at"].is_null();
+        Ok(job)
+    }
+
+    /// What to say at Ctrl-C.
+    fn left(&self) -> Failure {
+        let id = printable(self.id);
+        let text = match self.is_finished {
+            true => format!("\njob {id} is finished; `healgate logs {id}` prints all of its log"),
+            false => {
+                format!("\njob {id} goes on: `healgate logs {id} -f` shows how, `healgate jobs cancel {id}` stops it")
+            }
+        };
+        Failure::new(Kind::Interrupted, text)
     }
 
     async fn stream(&mut self, url: Url) -> Result<Stream<'a>, Failure> {

@@ -1,7 +1,8 @@
 //! What a secret says now. Its text is in no error.
 
-use std::fs::File;
+use std::fs::{File, FileType};
 use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use crate::config::Secret;
@@ -20,15 +21,25 @@ pub(crate) fn read(secret: &Secret, what: &str) -> Result<String, String> {
 
 /// The same for one that is always in a file.
 pub(crate) fn from_file(path: &Path, what: &str) -> Result<String, String> {
-    let text = read_file(path).map_err(|error| format!("cannot read {what} from {}: {error}", path.display()))?;
+    from(path, what, FileType::is_file)
+}
+
+/// The same for one that a person names, who may wait for a pipe: `--token-file <(pass show healgate)`.
+pub(crate) fn from_file_or_pipe(path: &Path, what: &str) -> Result<String, String> {
+    from(path, what, |kind| kind.is_file() || kind.is_fifo())
+}
+
+fn from(path: &Path, what: &str, is_fine: impl Fn(&FileType) -> bool) -> Result<String, String> {
+    let text = read_file(path, is_fine);
+    let text = text.map_err(|error| format!("cannot read {what} from {}: {error}", path.display()))?;
     match text.trim() {
         "" => Err(format!("{what} is empty: {} says nothing", path.display())),
         text => Ok(text.to_owned()),
     }
 }
 
-fn read_file(path: &Path) -> io::Result<String> {
-    if !path.metadata()?.is_file() {
+fn read_file(path: &Path, is_fine: impl Fn(&FileType) -> bool) -> io::Result<String> {
+    if !is_fine(&path.metadata()?.file_type()) {
         return Err(io::Error::other("it is no file"));
     }
     let mut text = Vec::new();

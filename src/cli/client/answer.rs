@@ -13,6 +13,9 @@ use crate::outbound::told;
 /// How much of an answer that is no problem document is shown.
 const SAID_CHARS: usize = 300;
 
+/// How rustls 0.23 says that it trusts a certificate not.
+const DISTRUSTED: &str = "invalid peer certificate";
+
 /// A request, as it is told of.
 #[derive(Debug)]
 pub(in crate::cli) struct Asked {
@@ -32,15 +35,21 @@ impl Asked {
 
     /// Nobody answered, or not to the end.
     pub(in crate::cli) fn unanswered(&self, error: reqwest::Error) -> Failure {
-        let advice = match (error.is_timeout(), error.is_connect()) {
+        let (is_timeout, is_connect) = (error.is_timeout(), error.is_connect());
+        let told = told(error);
+        let advice = match (is_timeout, is_connect) {
             (true, _) => "It takes too long to answer; is it busy, or is something on the way silent?".to_owned(),
+            (false, true) if told.contains(DISTRUSTED) => {
+                "SSL_CERT_FILE names a file of the certificates to trust, such as those of a private authority."
+                    .to_owned()
+            }
             (false, true) => format!(
                 "Does healgate run at {}? --url or HEALGATE_URL says where it is; `healgate serve` starts one.",
                 self.base
             ),
             (false, false) => format!("Is it healgate that listens at {}?", self.base),
         };
-        let text = format!("failed to {}: {}\n{advice}", self.what, told(error));
+        let text = format!("failed to {}: {told}\n{advice}", self.what);
         Failure::new(Kind::Unreachable, text)
     }
 

@@ -1,5 +1,6 @@
 //! Every way in which a command ends other than well, and what it says then.
 
+use assert_cmd::Command;
 use rustix::process::Signal;
 
 use super::{CATALOGUE, stand_in};
@@ -7,6 +8,7 @@ use crate::support::alerts::firing;
 use crate::support::cli::{Said, command, run};
 use crate::support::folder::Folder;
 use crate::support::gateway::Gateway;
+use crate::support::mailbox::{CA_FILE, Mailbox, Way};
 use crate::support::wait::until;
 
 const UNKNOWN: &str = "019a5b3c-1234-7000-8000-00000000000a";
@@ -54,6 +56,35 @@ async fn a_token_that_is_missing_wrong_or_of_another_role_is_exit_code_4() {
     let empty = at(url, None, &["stats", "--token-file", "/nowhere"]);
     assert_eq!(empty.code, 1, "{empty:?}");
     assert!(empty.err.contains("cannot read the token from /nowhere"), "{empty:?}");
+    // Out of a pipe, as a store of passwords gives it.
+    let mut shell = Command::new("bash");
+    let binary = env!("CARGO_BIN_EXE_healgate");
+    shell
+        .args([
+            "-c",
+            &format!("{binary} jobs cancel {UNKNOWN} --token-file <(echo operator)"),
+        ])
+        .env("HEALGATE_URL", url);
+    let canceled = run(shell);
+    assert_eq!(canceled.code, 5, "{canceled:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_nobody_trusts_is_told_with_what_to_do() {
+    let server = Mailbox::start(Way::Tls).await;
+    let url = format!("https://127.0.0.1:{}", server.port());
+    let mut doubting = command(&["status", "--url", &url]);
+    doubting.env_remove("SSL_CERT_FILE");
+    let said = run(doubting);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.err.contains("invalid peer certificate"), "{said:?}");
+    assert!(said.err.contains("\nSSL_CERT_FILE names a file"), "{said:?}");
+    // It is trusted then, and no gateway.
+    let mut trusting = command(&["status", "--url", &url]);
+    trusting.env("SSL_CERT_FILE", CA_FILE);
+    let said = run(trusting);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.err.contains("Is it healgate that listens at"), "{said:?}");
 }
 
 #[test]

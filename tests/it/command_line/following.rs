@@ -26,9 +26,13 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn start(gateway: &Gateway, arguments: &[&str]) -> Self {
+        Self::at(gateway.url(), arguments)
+    }
+
+    fn at(url: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_healgate"))
             .args(arguments)
-            .env("HEALGATE_URL", gateway.url())
+            .env("HEALGATE_URL", url)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -384,4 +388,19 @@ fn an_event_without_a_place_in_the_log_does_not_begin_it_anew() {
     let requests: Vec<String> = requests.iter().take(2).collect();
     assert!(!requests[0].contains("last-event-id"), "{requests:?}");
     assert!(requests[1].contains("last-event-id: 6\r\n"), "{requests:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_does_not_say_that_a_finished_job_goes_on() {
+    let url = answering(|request| match request.contains("/log/stream") {
+        true => Some(events("event: log\nid: 6\ndata: \"fixed\\n\"\n\n")),
+        false => Some(json("200 OK", &finished(SOME_JOB))),
+    });
+    let mut following = Running::at(&url, &["logs", SOME_JOB, "-f"]);
+    following.complains("the connection is lost").await;
+    following.interrupt();
+    let (code, told) = following.ended().await;
+    assert_eq!(code, 130, "{told}");
+    let expected = format!("job {SOME_JOB} is finished; `healgate logs {SOME_JOB}` prints all of its log\n");
+    assert!(told.ends_with(&expected), "{told}");
 }
