@@ -17,6 +17,7 @@ mod log;
 mod moment;
 mod notifications;
 mod now;
+mod pages;
 mod pauses;
 mod playbooks;
 mod reply;

@@ -163,6 +163,11 @@ async fn jobs_are_found_by_filters_by_text_and_page_by_page() {
     let second = visitor.see(&next).await;
     assert_eq!(titles(&second), 1);
     assert!(!second.html.contains("rel=\"next\""));
+    assert!(
+        second.leads_to("/jobs?limit=2&#38;route=down"),
+        "the way back: {}",
+        second.html
+    );
 }
 
 #[tokio::test]
@@ -253,6 +258,18 @@ async fn the_story_of_an_alert_and_the_statistics_tell_what_was_done() {
     gateway.until_finished(&job).await;
     gateway.alert(&[alert.resolved("2026-01-31T09:05:00Z")]).await;
     let visitor = Visitor::signed_in(&gateway, "secret-viewer").await;
+    let firing = visitor.see("/alerts?status=firing").await;
+    assert!(firing.text().contains("No alert fires."), "{}", firing.text());
+    for list in ["/alerts", "/alerts?status=resolved"] {
+        let page = visitor.see(list).await;
+        let chosen = format!("<a href=\"{list}\" aria-current=\"true\">");
+        assert!(
+            page.leads_to("/alerts/f1") && page.html.contains(&chosen),
+            "{}",
+            page.html
+        );
+    }
+    assert_eq!(visitor.get("/alerts?status=fires").await.status, 400);
     let text = visitor.see("/alerts/f1").await.text();
     for part in [
         "resolved",

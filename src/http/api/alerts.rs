@@ -12,6 +12,8 @@ use crate::http::problem::{Problem, ProblemView};
 use crate::http::views::{AlertStoryView, AlertView, List};
 use crate::store::read::AlertFilter;
 
+pub(crate) const PARAMETERS: &[&str] = &["status", "limit", "cursor"];
+
 /// List alerts, the last received first
 #[utoipa::path(
     get, path = "/api/v1/alerts", operation_id = "list_alerts", tag = "alerts",
@@ -30,14 +32,18 @@ pub(crate) async fn list(
     app: web::Data<App>,
     query: Query,
 ) -> Result<web::Json<List<AlertView>>, Problem> {
-    let page = query.only(&["status", "limit", "cursor"])?.page("alerts")?;
-    let filter = AlertFilter {
+    let filter = filter(query.only(PARAMETERS)?)?;
+    let alerts = app.store.list_alerts(&filter, query.page("alerts")?).await?;
+    Ok(web::Json(List::of("alerts", alerts, AlertView::from)))
+}
+
+/// What the parameters of a list of alerts ask for.
+pub(crate) fn filter(query: &Query) -> Result<AlertFilter, Problem> {
+    Ok(AlertFilter {
         status: query.each("status", |text| {
             word(text, AlertStatus::parse, AlertStatus::ALL, AlertStatus::as_str)
         })?,
-    };
-    let alerts = app.store.list_alerts(&filter, page).await?;
-    Ok(web::Json(List::of("alerts", alerts, AlertView::from)))
+    })
 }
 
 /// Show an alert with its episodes, decisions, jobs and story

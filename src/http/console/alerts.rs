@@ -3,20 +3,23 @@
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
+use crate::domain::alert::AlertStatus;
 use crate::domain::ids::Fingerprint;
 use crate::http::App;
+use crate::http::api::alerts::{PARAMETERS, filter};
 use crate::http::console::access::Reader;
 use crate::http::console::failure::Failure;
 use crate::http::console::links::{self, Outside, Pair};
 use crate::http::console::moment::{Length, Moment, Told};
+use crate::http::console::pages::Pages;
 use crate::http::console::reply::page;
 use crate::http::console::row::Row;
 use crate::http::console::shell::{Place, Shell};
-use crate::http::input::{PathId, Query, cursor};
+use crate::http::input::{PathId, Query};
 use crate::http::problem::Problem;
 use crate::http::views::{StoryEntryView, What, story};
 use crate::percent::encoded;
-use crate::store::read::{AlertFilter, AlertSummary, Episode};
+use crate::store::read::{AlertSummary, Episode};
 
 /// How many entries of each kind a story is made of.
 const STORY: u32 = 100;
@@ -31,9 +34,44 @@ const LISTED: usize = 20;
 #[template(path = "alerts.html")]
 struct AlertsPage {
     shell: Shell,
+    choices: [Choice; 3],
     alerts: Vec<AlertLine>,
-    older: Option<String>,
-    is_first: bool,
+    pages: Pages,
+}
+
+/// Which alerts are listed.
+struct Choice {
+    path: &'static str,
+    text: &'static str,
+    /// What is said where there is none.
+    none: &'static str,
+    is_chosen: bool,
+}
+
+impl Choice {
+    fn all(chosen: &[AlertStatus]) -> [Self; 3] {
+        let choice = |path, text, none, statuses: &[AlertStatus]| Self {
+            path,
+            text,
+            none,
+            is_chosen: chosen == statuses,
+        };
+        [
+            choice("/alerts", "All", "No alert was received yet.", &[]),
+            choice(
+                "/alerts?status=firing",
+                "Firing",
+                "No alert fires.",
+                &[AlertStatus::Firing],
+            ),
+            choice(
+                "/alerts?status=resolved",
+                "Resolved",
+                "No alert is resolved.",
+                &[AlertStatus::Resolved],
+            ),
+        ]
+    }
 }
 
 /// An alert of the list.
@@ -90,16 +128,13 @@ struct Line {
 
 /// The list.
 pub(super) async fn list(reader: Reader, app: web::Data<App>, query: Query) -> Result<HttpResponse, Failure> {
-    let place = query.only(&["limit", "cursor"])?.page("alerts")?;
-    let is_first = place.after.is_none();
-    let found = app.store.list_alerts(&AlertFilter::default(), place).await?;
+    let filter = filter(query.only(PARAMETERS)?)?;
+    let found = app.store.list_alerts(&filter, query.page("alerts")?).await?;
     Ok(page(&AlertsPage {
         shell: Shell::of(&app, &reader.0, Place::Alerts),
+        choices: Choice::all(&filter.status),
         alerts: found.items.iter().map(AlertLine::of).collect(),
-        older: found
-            .next
-            .map(|next| format!("/alerts?cursor={}", cursor("alerts", &next))),
-        is_first,
+        pages: Pages::of("alerts", &query, found.next.as_deref()),
     }))
 }
 

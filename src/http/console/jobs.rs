@@ -8,11 +8,11 @@ use crate::http::App;
 use crate::http::api::jobs::{PARAMETERS, filter};
 use crate::http::console::access::Reader;
 use crate::http::console::failure::Failure;
+use crate::http::console::pages::{Pages, written};
 use crate::http::console::reply::{page, see};
 use crate::http::console::row::Row;
 use crate::http::console::shell::{Place, Shell};
-use crate::http::input::{Query, cursor};
-use crate::percent::encoded;
+use crate::http::input::Query;
 
 #[derive(Template)]
 #[template(path = "jobs.html")]
@@ -20,9 +20,7 @@ struct JobsPage {
     shell: Shell,
     filters: Filters,
     rows: Vec<Row>,
-    /// The way to the next page.
-    older: Option<String>,
-    is_first: bool,
+    pages: Pages,
 }
 
 /// The controls as they stand.
@@ -78,15 +76,13 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
     }
     let wanted = filter(&query)?;
     let place = query.page("jobs")?;
-    let is_first = place.after.is_none();
     let found = app.store.list_jobs(&wanted, place).await?;
     let now = app.clock.now();
     Ok(page(&JobsPage {
         shell: Shell::of(&app, &reader.0, Place::Jobs),
         filters: Filters::of(&query, &app),
         rows: found.items.iter().map(|job| Row::of(job, now)).collect(),
-        older: found.next.map(|next| address(&query, Some(&cursor("jobs", &next)))),
-        is_first,
+        pages: Pages::of("jobs", &query, found.next.as_deref()),
     }))
 }
 
@@ -113,21 +109,6 @@ fn tidied(query: &Query) -> Option<String> {
 fn seconds(time: &str) -> &'static str {
     let has_seconds = time.matches(':').count() != 1;
     if has_seconds { "" } else { ":00" }
-}
-
-/// The address of the same list at another place.
-fn address(query: &Query, cursor: Option<&str>) -> String {
-    let others = query.pairs().filter(|(name, _)| *name != "cursor");
-    let cursor = cursor.map(|cursor| ("cursor", cursor));
-    format!("/jobs{}", written(others.chain(cursor)))
-}
-
-fn written<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let pairs = pairs.map(|(name, value)| format!("{name}={}", encoded(value)));
-    match pairs.collect::<Vec<_>>().join("&") {
-        empty if empty.is_empty() => empty,
-        query => format!("?{query}"),
-    }
 }
 
 impl Filters {
@@ -222,13 +203,5 @@ mod tests {
         assert!(!Select::from(words(&asked, "reason", reasons)).is_many);
         assert_eq!(texts(&asked, "target"), ["a", "b"]);
         assert_eq!(texts(&asked, "alertname"), [""]);
-    }
-
-    #[test]
-    fn the_next_page_has_the_same_filters() {
-        assert_eq!(
-            address(&query("status=failed&q=a%26b&cursor=x"), Some("y")),
-            "/jobs?status=failed&q=a%26b&cursor=y"
-        );
     }
 }

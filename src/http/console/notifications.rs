@@ -8,10 +8,11 @@ use crate::http::App;
 use crate::http::console::access::Reader;
 use crate::http::console::failure::Failure;
 use crate::http::console::moment::{Moment, Told};
+use crate::http::console::pages::Pages;
 use crate::http::console::reply::page;
 use crate::http::console::shell::{Place, Shell};
 use crate::http::console::tester::{laid_out, mark};
-use crate::http::input::{PathId, Query, cursor};
+use crate::http::input::{PathId, Query};
 use crate::http::problem::Problem;
 use crate::percent::encoded;
 use crate::store::read::{NotificationSummary, StoredDecision};
@@ -27,8 +28,7 @@ const BODY: usize = 32 * 1024;
 struct NotificationsPage {
     shell: Shell,
     notifications: Vec<Line>,
-    older: Option<String>,
-    is_first: bool,
+    pages: Pages,
 }
 
 /// A notification.
@@ -69,15 +69,11 @@ struct DecisionLine {
 /// The list.
 pub(super) async fn list(reader: Reader, app: web::Data<App>, query: Query) -> Result<HttpResponse, Failure> {
     let place = query.only(&["limit", "cursor"])?.page("notifications")?;
-    let is_first = place.after.is_none();
     let found = app.store.list_notifications(place).await?;
     Ok(page(&NotificationsPage {
         shell: Shell::of(&app, &reader.0, Place::Notifications),
         notifications: found.items.iter().map(Line::of).collect(),
-        older: found
-            .next
-            .map(|next| format!("/notifications?cursor={}", cursor("notifications", &next))),
-        is_first,
+        pages: Pages::of("notifications", &query, found.next.as_deref()),
     }))
 }
 
