@@ -63,8 +63,11 @@ def house():
 
 
 @pytest.fixture
-def visit(chromium):
+def visit(chromium, request):
     """Opens pages of a gateway as somebody: `visit(gateway, "viewer")`. What they did wrong is told at the end of the test."""
+    if "gateway" in request.fixturenames:
+        # First, so that it goes away last: pages that still follow it would complain.
+        request.getfixturevalue("gateway")
     visits = []
 
     def open_for(gateway, role=None, **options):

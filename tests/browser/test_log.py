@@ -25,7 +25,7 @@ def done(house):
     return job
 
 
-def open_log(gateway, visit, job, hash="", **options):
+def open_log(visit, gateway, job, hash="", **options):
     seen = visit(gateway, "viewer", **options)
     seen.go(f"/jobs/{job}/log{hash}")
     seen.page.locator("#log[data-ready]").wait_for()
@@ -50,7 +50,7 @@ def numbers(page):
 def test_a_live_run_is_followed_from_the_backlog_on_lets_go_and_is_followed_again(gateway, visit):
     job = gateway.queue("TrafficHigh", service="live")
     gateway.until_logged(job, "Wait for the first sign")
-    page = open_log(gateway, visit, job).page
+    page = open_log(visit, gateway, job).page
     expect(page.locator("#log-state")).to_have_text("Live")
     expect(page.get_by_text("TASK [Wait for the first sign]")).to_be_in_viewport()
     page.locator("#log-text").hover()
@@ -79,7 +79,7 @@ def test_a_log_that_grows_past_a_part_is_shown_as_it_is_read_afterwards(gateway,
     job = gateway.queue("Spilt", file="grows")
     pipe.say("begun\n")
     gateway.until_logged(job, "begun")
-    page = open_log(gateway, visit, job).page
+    page = open_log(visit, gateway, job).page
     expect(page.locator("#log-state")).to_have_text("Live")
     for number in range(20):
         pipe.say("".join(f"{number} {line} of a live run\n" for line in range(400)))
@@ -103,7 +103,7 @@ def test_a_task_that_fails_while_it_is_looked_at_is_marked(gateway, visit):
     job = gateway.queue("Spilt", file="fails")
     pipe.say("TASK [Mend it] ****\nok: [web1]\n")
     gateway.until_logged(job, "Mend it")
-    page = open_log(gateway, visit, job).page
+    page = open_log(visit, gateway, job).page
     header = page.locator(".log-row", has_text="TASK [Mend it]")
     expect(header).to_be_visible()
     expect(header.locator(".log-note")).to_have_count(0)
@@ -119,7 +119,7 @@ def test_a_play_that_is_folded_while_it_runs_takes_up_its_next_tasks(gateway, vi
     job = gateway.queue("Spilt", file="folds")
     pipe.say("PLAY [Long] ****\nTASK [one] ****\nok: [web1]\n")
     gateway.until_logged(job, "one")
-    page = open_log(gateway, visit, job).page
+    page = open_log(visit, gateway, job).page
     page.get_by_role("button", name="Lines of Long").click()
     expect(page.get_by_text("TASK [one]")).to_have_count(0)
     pipe.say("TASK [two] ****\nok: [web1]\n")
@@ -134,7 +134,7 @@ def test_what_is_selected_stays_while_the_log_goes_on(gateway, visit):
     job = gateway.queue("Spilt", file="selected")
     pipe.say("what matters\n")
     gateway.until_logged(job, "what matters")
-    page = open_log(gateway, visit, job).page
+    page = open_log(visit, gateway, job).page
     expect(page.locator("#log-state")).to_have_text("Live")
     page.get_by_text("what matters").dblclick()
     expect(page.get_by_role("button", name="Follow the end")).to_be_visible()
@@ -151,7 +151,7 @@ def test_a_job_that_waits_says_so_until_it_begins(gateway, visit):
     first = gateway.queue("TrafficHigh", service="queue")
     gateway.until_logged(first, "Wait for the first sign")
     second = gateway.queue("TrafficHigh", service="queue", instance="other")
-    seen = open_log(gateway, visit, second)
+    seen = open_log(visit, gateway, second)
     page = seen.page
     expect(page.get_by_text("No attempt has begun yet")).to_be_visible()
     expect(page.get_by_role("link", name="Raw")).to_be_hidden()
@@ -169,7 +169,7 @@ def test_what_is_refused_is_said_and_not_asked_for_over_and_over(gateway, visit)
     (gateway.folder / "parts.txt").write_bytes(b"a line of many\n" * 40_000)
     job = gateway.queue("Spilt", file="parts.txt")
     gateway.until_finished(job)
-    seen = open_log(gateway, visit, job)
+    seen = open_log(visit, gateway, job)
     page = seen.page
     page.get_by_text("a line of many").first.wait_for()
     cookies = seen.context.cookies()
@@ -194,7 +194,7 @@ def test_what_is_refused_is_said_and_not_asked_for_over_and_over(gateway, visit)
 def test_a_session_that_ends_is_said_when_the_stream_comes_back(gateway, visit):
     job = gateway.queue("TrafficHigh", service="session")
     gateway.until_logged(job, "Wait for the first sign")
-    seen = open_log(gateway, visit, job)
+    seen = open_log(visit, gateway, job)
     expect(seen.page.locator("#log-state")).to_have_text("Live")
     see(seen.page, False)
     seen.context.clear_cookies()
@@ -206,7 +206,7 @@ def test_a_session_that_ends_is_said_when_the_stream_comes_back(gateway, visit):
 def test_a_lost_connection_is_shown_and_taken_up_where_it_broke_off(gateway, visit):
     job = gateway.queue("TrafficHigh", service="lost")
     gateway.until_logged(job, "Wait for the first sign")
-    seen = open_log(gateway, visit, job)
+    seen = open_log(visit, gateway, job)
     page = seen.page
     expect(page.locator("#log-state")).to_have_text("Live")
     seen.expected += ["ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONTENT_LENGTH_MISMATCH", "ERR_EMPTY_RESPONSE", "503", "network error"]
@@ -284,7 +284,7 @@ def test_a_linked_line_stays_in_sight_when_long_lines_come_above_it(gateway, vis
     (gateway.folder / "wide.txt").write_text("".join(f"{number} {'wide ' * 200}\n" for number in range(1, 2001)))
     job = gateway.queue("Spilt", file="wide.txt")
     gateway.until_finished(job)
-    page = open_log(gateway, visit, job, "#L1000-L1002", **PHONE).page
+    page = open_log(visit, gateway, job, "#L1000-L1002", **PHONE).page
     expect(line(page, 1000)).to_contain_text("wide wide")
     expect(page.get_by_role("button", name="Wrap")).to_have_attribute("aria-pressed", "true")
     until("all of it has come", lambda: page.locator(".is-coming").count() == 0)
@@ -299,7 +299,7 @@ def test_selected_lines_are_copied_as_they_are(gateway, visit):
     (gateway.folder / "said.txt").write_text(said)
     job = gateway.queue("Spilt", file="said.txt")
     gateway.until_finished(job)
-    seen = open_log(gateway, visit, job)
+    seen = open_log(visit, gateway, job)
     page = seen.page
     seen.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Times").click()

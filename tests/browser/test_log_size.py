@@ -136,7 +136,7 @@ def test_hostile_output_stays_text(gateway, visit):
     (gateway.folder / "hostile.bin").write_bytes(b"\n".join(HOSTILE.values()) + b"\nafter all\n")
     job = gateway.queue("Spilt", file="hostile.bin")
     gateway.until_finished(job)
-    seen = open_log(gateway, visit, job)
+    seen = open_log(visit, gateway, job)
     page = seen.page
     lines = dict(zip(HOSTILE, range(5, 11), strict=True))
     expect(page.get_by_text("after all")).to_be_visible()
