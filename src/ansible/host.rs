@@ -25,7 +25,7 @@ use crate::ansible::host::guard::Guard;
 use crate::ansible::host::mask::Mask;
 use crate::ansible::host::masters::dismiss;
 use crate::ansible::host::output::Output;
-use crate::ansible::host::play::Play;
+use crate::ansible::host::play::{Play, outlive_signals_to_the_gateway};
 use crate::ansible::host::stop::{Stopping, end_remains};
 use crate::ansible::host::tree::Doomed;
 use crate::ansible::host::wake::Sleeper;
@@ -88,6 +88,7 @@ pub fn run(summons: &Summons<'_>, clock: &dyn Clock) -> io::Result<()> {
     }
     let reserved = Reserved::reserve(dir, "status.json", STATUS_BYTES)?;
     let wakes = Wakes::new(dir)?;
+    outlive_signals_to_the_gateway()?;
     let status = match run.stop_requested()? {
         Some(stop) => not_begun(&run, &order, stop, clock.now()),
         None => {

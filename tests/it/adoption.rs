@@ -58,6 +58,46 @@ async fn a_run_goes_on_while_the_binary_of_its_gateway_is_replaced() {
     assert_eq!(gateway.log_of(&job).await, "one\nfixed\n");
 }
 
+/// Whether a process has a handler for SIGUSR1 and SIGHUP.
+fn catches_both(pid: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = u64::from_str_radix(caught.unwrap_or("0").trim(), 16).unwrap();
+    let both = 1 << (Signal::HUP.as_raw() - 1) | 1 << (Signal::USR1.as_raw() - 1);
+    caught & both == both
+}
+
+#[tokio::test]
+async fn what_is_meant_for_the_gateway_and_sent_to_all_that_have_its_name_ends_no_run() {
+    let folder = Folder::new();
+    folder.write(
+        "fix.yml",
+        &format!("say('one')\nwait_for({:?})\n{FIX}", folder.path("go")),
+    );
+    let gateway = Gateway::start(&folder).await;
+    let job = gateway.queue(firing("Down", "f1")).await;
+    until("the playbook works", || async {
+        (gateway.log_of(&job).await == "one\n").then_some(())
+    })
+    .await;
+    let of = |name: &str| {
+        let found = folder
+            .processes()
+            .into_iter()
+            .find(|(_, command)| command.contains(name));
+        found.map(|(pid, _)| pid).filter(|pid| catches_both(*pid))
+    };
+    let find = || async { Some((of("run-host --cold-because")?, of("run-guard ")?)) };
+    let (host, guard) = until("host and guard hear the signals", find).await;
+    for pid in [host, guard] {
+        signal(pid, Signal::HUP);
+        signal(pid, Signal::USR1);
+    }
+    folder.write("go", "");
+    assert_eq!(gateway.until_finished(&job).await["status"], "succeeded");
+    assert_eq!(gateway.log_of(&job).await, "one\nfixed\n");
+}
+
 #[tokio::test]
 async fn the_time_limit_holds_while_no_gateway_runs() {
     let folder = Folder::new();

@@ -14,6 +14,7 @@ use rustix::fs::FlockOperation;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::setsid;
 
+use crate::ansible::host::play::outlive_signals_to_the_gateway;
 use crate::ansible::host::stdio::take_stdout;
 use crate::ansible::host::tree::{Identity, Process};
 use crate::ansible::rundir::{RunDir, wait_for_lock, write_new};
@@ -61,6 +62,7 @@ impl Guard {
 pub fn guard(dir: &Path) -> io::Result<()> {
     // No signal to the host's group reaches us.
     let _ = setsid();
+    outlive_signals_to_the_gateway()?;
     let run = RunDir::at(dir);
     let ticket = run.order()?.ticket;
     // Opened now, as later the directory may be another's; and never made, as it may be on its way out.

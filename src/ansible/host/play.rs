@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use rustix::fs::OFlags;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 
 use crate::ansible::command::Environment;
 use crate::ansible::host::output::Output;
@@ -182,6 +182,15 @@ pub(in crate::ansible) fn reset_ignored_signals() -> io::Result<()> {
         if ignored & (1 << (signal - 1)) != 0 {
             signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
         }
+    }
+    Ok(())
+}
+
+/// What `killall` tells the gateway, to reload or to pause, reaches its hosts and guards, too: they must not die of it. With
+/// handlers, as what is ignored would be ignored by the playbook, too.
+pub(super) fn outlive_signals_to_the_gateway() -> io::Result<()> {
+    for signal in [SIGHUP, SIGUSR1] {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
     Ok(())
 }
