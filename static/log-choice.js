@@ -35,7 +35,7 @@ export class Choice {
     if (!this.range) return false;
     const { count } = this.viewer.lines;
     if (this.range[0] > count) this.tell(count === 0 ? "there are no lines yet" : `there are lines 1 to ${count}`);
-    this.viewer.bring(this.range[0]);
+    this.viewer.bring(...this.range);
     return true;
   }
 
@@ -53,7 +53,7 @@ export class Choice {
     part("line-error").textContent = isThere ? "" : `There are lines 1 to ${count}.`;
     if (!isThere) return;
     this.name(range);
-    this.viewer.bring(range[0]);
+    this.viewer.bring(...range);
     this.viewer.focus();
   }
 

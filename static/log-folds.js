@@ -121,12 +121,12 @@ export class Folds {
     return line - 1 - this.hidden[index] - (this.ends[index] - this.begins[index] + 1);
   }
 
-  /** Opens all that hides a line. Whether anything did. */
-  reveal(line, count) {
+  /** Opens all that hides any of these lines. Whether anything did. */
+  reveal(first, last, count) {
     let has = false;
     for (const section of this.sections) {
-      if (section.line >= line) break;
-      if (section.isFolded && this.endOf(section, count) >= line) {
+      if (section.line >= last) break;
+      if (section.isFolded && this.endOf(section, count) >= first) {
         section.isFolded = false;
         has = true;
       }

@@ -255,18 +255,22 @@ class Viewer {
     return this.folds.lineAt(this.view.range[0]);
   }
 
-  /** Brings a line into sight, also out of what is folded, and the log itself: on a phone it is below its buttons. */
-  bring(line, below) {
-    this.reach(line, below);
+  /** Brings lines into sight, also out of what is folded, and the log itself: on a phone it is below its buttons. */
+  bring(first, last = first) {
+    this.reach(first, last);
     part("text").scrollIntoView({ block: "nearest" });
   }
 
   // The same within the log.
-  reach(line, below) {
+  reach(first, last, below) {
     this.setFollowing(false);
     this.hold(true);
-    if (this.folds.reveal(line, this.lines.count)) this.update();
-    this.view.show(this.folds.rowOf(line), below);
+    if (this.folds.reveal(first, last, this.lines.count)) {
+      this.update();
+      // Headers say that they are open now.
+      this.view.renew();
+    }
+    this.view.show(this.folds.rowOf(first), below);
   }
 
   focus() {
@@ -282,9 +286,9 @@ class Viewer {
     const line = this.folds.nextFailure(this.failure ?? 0);
     if (line === undefined) return false;
     this.failure = line;
-    this.folds.reveal(line + 1, this.lines.count);
+    this.folds.reveal(line + 1, line + 1, this.lines.count);
     this.update();
-    this.reach(line, this.view.height * 2);
+    this.reach(line, line, this.view.height * 2);
     return true;
   }
 

@@ -271,6 +271,25 @@ def test_a_link_to_lines_shows_them_and_shift_makes_it_longer(visit, house, done
     expect(page.locator(".is-chosen")).to_have_count(0)
 
 
+def test_a_link_to_lines_opens_all_that_hides_one_of_them(visit, house, half):
+    seen = open_log(visit, house, half)
+    folded = seen.page.locator('.log-row:has(.log-fold[aria-expanded="false"])')
+    expect(folded).to_have_count(2)
+    first, last = (int(folded.nth(place).get_attribute("data-line")) for place in (0, 1))
+    seen.go(f"/jobs/{half}/log#L{first}-L{last + 1}")
+    expect(folded).to_have_count(0)
+    for number in (first, first + 1, last, last + 1):
+        expect(line(seen.page, number)).to_have_class(re.compile("is-chosen"))
+
+
+def test_the_numbers_of_lines_stay_in_sight(visit, house, half):
+    page = open_log(visit, house, half).page
+    page.locator("#log-text").evaluate("(box) => { box.scrollLeft = 400; }")
+    assert page.locator("#log-text").evaluate("(box) => box.scrollLeft") == 400
+    box, number = (page.locator(of).bounding_box() for of in ("#log-text", ".log-number >> nth=3"))
+    assert box["x"] <= number["x"] <= box["x"] + 2
+
+
 def test_lines_that_are_not_there_are_said_not_to_be(visit, house, done):
     page = open_log(visit, house, done, "#L99999").page
     count = house.log_of(done).count(b"\n")
