@@ -84,8 +84,9 @@ function runAgain() {
     return;
   }
   const chosen = titles().find((title) => title === document.activeElement);
-  if (!chosen || !document.body.hasAttribute("data-operator")) return false;
-  location.assign(`${chosen.getAttribute("href")}/rerun`);
+  const job = chosen?.getAttribute("href").match(/^\/jobs\/[^/?#]+$/)?.[0];
+  if (!job || !document.body.hasAttribute("data-operator")) return false;
+  location.assign(`${job}/rerun`);
 }
 
 function show() {

@@ -112,7 +112,32 @@ class Refresh {
     this.timer = null;
     this.isAsking = false;
     this.isDue = false;
+    // A button of the mouse is down, or a finger: what is under it must not move away.
+    this.isPressed = false;
+    // A part was left as it is, as somebody holds it.
+    this.isOwed = false;
     state.onResume = () => this.soon();
+    addEventListener("pointerdown", () => (this.isPressed = true));
+    for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => this.letGo());
+    document.addEventListener("selectionchange", () => this.settle());
+  }
+
+  letGo() {
+    this.isPressed = false;
+    // After the click that comes of it.
+    setTimeout(() => this.settle());
+  }
+
+  // Makes up for what was left.
+  settle() {
+    if (!this.isOwed || this.isPressed || !getSelection().isCollapsed) return;
+    this.isOwed = false;
+    this.soon();
+  }
+
+  isHeld(part) {
+    const selection = getSelection();
+    return this.isPressed || (!selection.isCollapsed && selection.containsNode(part, true));
   }
 
   soon() {
@@ -152,11 +177,15 @@ class Refresh {
 
   put(fresh) {
     localTimes(fresh);
+    let lost;
     for (const old of this.page.querySelectorAll("[data-part]")) {
       const part = fresh.getElementById(old.id);
       if (!part || isSame(part, old)) continue;
-      replace(old, document.importNode(part, true));
+      if (this.isHeld(old)) this.isOwed = true;
+      else lost ??= replace(old, document.importNode(part, true));
     }
+    // A job that moves on stands in another part then.
+    if (lost) this.page.querySelector(`a[href="${CSS.escape(lost)}"]`)?.focus({ preventScroll: true });
     document.dispatchEvent(new Event("renewed"));
     if (document.title !== fresh.title) document.title = fresh.title;
   }
@@ -169,7 +198,7 @@ function isSame(part, old) {
 }
 
 /** Puts the new part in place. Whoever was at a link in it, or at a text that scrolls, is there again, and what they had opened
- * stays open. */
+ * stays open. Answers with where the link led that they were at, if it is gone. */
 function replace(old, part) {
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
   const href = focused?.getAttribute("href");
@@ -181,10 +210,11 @@ function replace(old, part) {
   [...part.querySelectorAll(".scroll, .output")].forEach((box, at) => {
     if (scrolled[at]) [box.scrollLeft, box.scrollTop] = scrolled[at];
   });
-  if (!focused) return;
+  if (!focused) return undefined;
   const links = [...part.querySelectorAll("a[href]")];
   const again = href ? links.find((link) => link.getAttribute("href") === href) : part.querySelectorAll("[tabindex]")[box];
   if (again) again.focus({ preventScroll: true });
+  return again ? undefined : href;
 }
 
 function make(name, className) {

@@ -220,6 +220,13 @@ def test_the_keyboard_alone_leads_from_the_list_to_a_job_and_to_running_it_again
     page.wait_for_url(f"**/jobs/{story.half}")
     page.keyboard.press("r")
     page.wait_for_url("**/rerun?hosts=failed")
+    # An alert is nothing to run again.
+    seen.go("/alerts")
+    page.keyboard.press("j")
+    expect(page.locator(".title").first).to_be_focused()
+    page.keyboard.press("r")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/alerts/*")
 
 
 def test_the_keys_are_turned_off_and_on_again(visit, house):

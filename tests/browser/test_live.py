@@ -34,3 +34,41 @@ def test_a_gateway_that_does_not_answer_is_not_waited_for_in_silence(gateway, vi
     page.unroute(gateway.url + "/")
     page.clock.fast_forward(6_000)
     expect(page.get_by_text("● live")).to_be_visible()
+
+
+def renewed(page):
+    """The page is asked for again, and has the answer."""
+    return page.expect_response(lambda response: response.request.resource_type == "fetch")
+
+
+def test_nothing_moves_under_a_pressed_button_and_it_does_what_it_was_pressed_for(gateway, visit):
+    job = gateway.queue("WebDown", service="first")
+    gateway.until_finished(job)
+    seen = visit(gateway, "viewer")
+    page = seen.page
+    seen.go("/")
+    expect(page.get_by_text("● live")).to_be_visible()
+    page.get_by_role("link", name="WebDown").first.hover()
+    with renewed(page):
+        page.mouse.down()
+        gateway.queue("WebDown", service="second")
+    page.evaluate("() => new Promise((done) => setTimeout(done))")
+    page.mouse.up()
+    page.wait_for_url("**/alerts/*")
+
+
+def test_what_is_selected_stays_until_it_is_let_go(gateway, visit):
+    job = gateway.queue("WebDown", service="first")
+    gateway.until_finished(job)
+    seen = visit(gateway, "viewer")
+    page = seen.page
+    seen.go("/")
+    expect(page.get_by_text("● live")).to_be_visible()
+    page.evaluate("() => getSelection().selectAllChildren(document.querySelector('[data-part] .verdict'))")
+    selected = page.evaluate("() => String(getSelection())")
+    with renewed(page):
+        gateway.queue("WebDown", service="second")
+    page.evaluate("() => new Promise((done) => setTimeout(done))")
+    assert page.evaluate("() => String(getSelection())") == selected != ""
+    page.evaluate("() => getSelection().removeAllRanges()")
+    expect(page.locator("main")).to_contain_text("service=second")
