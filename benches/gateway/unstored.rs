@@ -90,6 +90,10 @@ impl Overview for Unstored {
         nothing_stored()
     }
 
+    async fn failures(&self, _: JobId, _: u32, _: u32) -> Result<Vec<TaskResult>, StoreError> {
+        nothing_stored()
+    }
+
     async fn fires(&self, _: &Fingerprint) -> Result<Option<bool>, StoreError> {
         nothing_stored()
     }

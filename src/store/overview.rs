@@ -5,8 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::domain::alert::Labels;
+use crate::domain::attempt::TaskResult;
 use crate::domain::decision::DecisionKind;
-use crate::domain::ids::Fingerprint;
+use crate::domain::ids::{Fingerprint, JobId};
 use crate::domain::timestamp::Timestamp;
 use crate::store::read::{AlertStory, Percentiles};
 use crate::store::{HeldBack, StoreError};
@@ -20,6 +21,15 @@ pub struct FiringAlert {
     pub annotations: Labels,
     pub starts_at: Timestamp,
     pub last_received_at: Timestamp,
+    /// Why nothing was made of it, where something would have been.
+    pub held: Option<HeldWhy>,
+}
+
+/// What holds an alert back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldWhy {
+    pub kind: DecisionKind,
+    pub reason: String,
 }
 
 /// Alerts that fire.
@@ -71,6 +81,9 @@ pub struct HeldCount {
 pub trait Overview: Send + Sync {
     /// The alerts that fire, at most so many of them.
     async fn firing(&self, most: u32) -> Result<Firing, StoreError>;
+
+    /// The results of an attempt's tasks that failed, or did not reach their host: the first so many.
+    async fn failures(&self, id: JobId, attempt: u32, most: u32) -> Result<Vec<TaskResult>, StoreError>;
 
     /// Whether an alert fires; `None` for one that is not known.
     async fn fires(&self, fingerprint: &Fingerprint) -> Result<Option<bool>, StoreError>;

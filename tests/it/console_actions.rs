@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::console_sessions::guarded;
+use crate::console_sessions::{guarded, tokens};
 use crate::support::alerts::firing;
 use crate::support::folder::{FIX, Folder};
 use crate::support::gateway::Gateway;
@@ -132,6 +132,73 @@ async fn a_running_job_is_canceled_with_a_comment() {
 }
 
 #[tokio::test]
+async fn what_has_begun_meanwhile_is_not_canceled_by_who_was_told_that_it_will_not_run() {
+    let folder = Folder::new();
+    folder.settings(&format!("{}worker:\n  slots: 1\n", tokens(&["operator", "admin"])));
+    folder.write("fix.yml", &format!("wait_for({:?})\n{FIX}", folder.path("go")));
+    folder.write("slow.yml", "wait_for('/never')");
+    folder.write(
+        "remediations.yml",
+        "playbooks:\n  fix: {path: fix.yml}\n  slow: {path: slow.yml}\nroutes:\n  \
+         - {name: down, matchers: ['alertname=\"Down\"'], playbook: fix}\n  \
+         - {name: slow, matchers: ['alertname=\"Slow\"'], playbook: slow}\n",
+    );
+    let gateway = Gateway::start(&folder).await.with_token("secret-admin");
+    let first = gateway.queue(firing("Down", "f1")).await;
+    gateway.until_status(&first, "running").await;
+    let second = gateway.queue(firing("Slow", "f2")).await;
+    let visitor = Visitor::signed_in(&gateway, "secret-operator").await;
+    let path = format!("/jobs/{second}/cancel");
+    let asked = visitor.see(&path).await;
+    assert!(asked.text().contains("slow will not run."), "{}", asked.text());
+    folder.write("go", "");
+    gateway.until_status(&second, "running").await;
+    let again = visitor.send(&asked.form(&path)).await;
+    assert_eq!(again.status, 200, "{}", again.html);
+    let text = again.text();
+    assert!(
+        text.contains("has moved on") && text.contains("Ansible is stopped"),
+        "{text}"
+    );
+    assert_eq!(gateway.job(&second).await["status"], "running");
+    assert_eq!(visitor.send(&again.form(&path)).await.status, 303);
+    assert_eq!(gateway.until_finished(&second).await["status"], "canceled");
+}
+
+#[tokio::test]
+async fn nothing_runs_that_is_another_thing_than_was_shown() {
+    let folder = Folder::new();
+    let gateway = guarded(&folder).await;
+    let first = gateway.queue(firing("Down", "f1")).await;
+    gateway.until_finished(&first).await;
+    let visitor = Visitor::signed_in(&gateway, "secret-operator").await;
+    let path = format!("/jobs/{first}/rerun");
+    let again = visitor.see(&path).await.form(&path);
+    let by_hand = visitor.see("/playbooks/fix/run").await.form("/playbooks/fix/run");
+    let by_hand = visitor
+        .send(&by_hand)
+        .await
+        .form("/playbooks/fix/run")
+        .with("step", "run");
+    let catalogue = folder.read("remediations.yml");
+    folder.write("other.yml", FIX);
+    folder.write("remediations.yml", &catalogue.replace("fix.yml", "other.yml"));
+    assert_eq!(gateway.post("/api/v1/reload").await.status(), 200);
+    for form in [&again, &by_hand] {
+        let refused = visitor.send(form).await;
+        assert_eq!(refused.status, 409, "{}", refused.html);
+        assert!(refused.text().contains("nothing was run"), "{}", refused.text());
+    }
+    assert_eq!(jobs(&gateway).await.len(), 1);
+    folder.write("remediations.yml", &catalogue);
+    assert_eq!(gateway.post("/api/v1/reload").await.status(), 200);
+    for form in [&again, &by_hand] {
+        assert_eq!(visitor.send(form).await.status, 303);
+    }
+    assert_eq!(jobs(&gateway).await.len(), 3);
+}
+
+#[tokio::test]
 async fn a_job_is_approved_or_rejected_by_somebody_with_a_comment() {
     let folder = Folder::new();
     folder.write(
@@ -255,10 +322,42 @@ async fn everything_a_route_and_a_target_are_paused_and_resumed() {
         })
         .await;
     }
+    let form = visitor.see("/pause").await.form("/pause").with("scope", "all");
+    let unclear = visitor.send(&form.with("target", "disk/a b")).await;
+    assert_eq!(unclear.status, 400, "the target is typed, and everything chosen");
+    assert!(unclear.text().contains("which of them"), "{}", unclear.text());
+    assert_eq!(gateway.get("/api/v1/pause").await["items"], serde_json::json!([]));
     let unknown = visitor.see("/pause").await.form("/pause").with("scope", "route:dwon");
     let refused = visitor.send(&unknown).await;
     assert_eq!(refused.status, 400);
     assert!(refused.text().contains("did you mean"), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn who_pauses_again_without_a_word_takes_no_place() {
+    let folder = Folder::new();
+    let gateway = guarded(&folder).await;
+    let admin = Visitor::signed_in(&gateway, "secret-admin").await;
+    let form = admin.see("/pause").await.form("/pause").with("scope", "all");
+    admin.follow(&form.with("comment", "not before 5:00")).await;
+    let operator = Visitor::signed_in(&gateway, "secret-operator").await;
+    let page = operator.see("/pause").await;
+    assert!(page.text().contains("not before 5:00"), "{}", page.text());
+    let words = "Everything is paused by admin";
+    let form = page.form("/pause").with("scope", "all");
+    let (_, now) = operator.follow(&form).await;
+    assert!(
+        now.text().contains(words) && now.text().contains("not before 5:00"),
+        "{}",
+        now.text()
+    );
+    let (_, now) = operator.follow(&form.with("comment", "not before 6:00")).await;
+    let words = "Everything is paused by operator";
+    assert!(
+        now.text().contains(words) && now.text().contains("not before 6:00"),
+        "{}",
+        now.text()
+    );
 }
 
 #[tokio::test]
@@ -360,8 +459,8 @@ async fn what_a_role_may_not_do_is_refused_with_a_right_form_too() {
     let job = gateway.queue(firing("Down", "f1")).await;
     gateway.until_finished(&job).await;
     let viewer = Visitor::signed_in(&gateway, "secret-viewer").await;
-    // A token of theirs, which every page has for signing out.
-    let own = viewer.see("/").await.form("/signout");
+    let operator = Visitor::signed_in(&gateway, "secret-operator").await;
+    let own = operator.see("/pause").await.form("/pause");
     for path in [
         format!("/jobs/{job}/rerun"),
         format!("/jobs/{job}/cancel"),

@@ -207,6 +207,21 @@ async fn now_says_what_fires_what_runs_what_waits_and_what_is_held_back() {
 }
 
 #[tokio::test]
+async fn now_says_of_every_alert_that_it_shows_what_holds_it_back() {
+    let folder = Folder::new();
+    let gateway = guarded(&folder).await;
+    let pause = gateway.request(Method::PUT, "/api/v1/pause");
+    let pause = pause.json(&serde_json::json!({"scope": "all"})).send().await.unwrap();
+    assert_eq!(pause.status(), 200);
+    let alerts: Vec<_> = (0..60).map(|number| firing("Down", &format!("f{number}"))).collect();
+    gateway.alert(&alerts).await;
+    let visitor = Visitor::signed_in(&gateway, "secret-viewer").await;
+    let text = visitor.see("/").await.text();
+    assert!(text.contains("Firing 60"), "{text}");
+    assert!(!text.contains("nothing is being done"), "{text}");
+}
+
+#[tokio::test]
 async fn the_tester_explains_what_is_pasted_and_what_came_before_and_does_nothing() {
     let folder = Folder::new();
     let gateway = guarded(&folder).await;

@@ -162,6 +162,64 @@ async fn signing_out_ends_the_session_and_not_only_the_cookie() {
 }
 
 #[tokio::test]
+async fn a_form_that_is_sent_without_a_session_leads_back_to_what_it_asked() {
+    let folder = Folder::new();
+    let gateway = guarded(&folder).await;
+    let visitor = Visitor::of(&gateway);
+    let job = "019a5b3c-1234-7000-8000-00000000000a";
+    let rerun = format!("/jobs/{job}/rerun");
+    for (path, referer, to) in [
+        (
+            rerun.as_str(),
+            format!("{rerun}?check=true"),
+            format!("{rerun}?check=true"),
+        ),
+        (
+            "/pause",
+            "/pause?scope=route:down".to_owned(),
+            "/pause?scope=route:down".to_owned(),
+        ),
+        ("/breakers/close", String::new(), "/".to_owned()),
+        ("/signout", "/jobs".to_owned(), "/".to_owned()),
+    ] {
+        let request = visitor.request(Method::POST, path).header("Origin", gateway.url());
+        let request = match referer.as_str() {
+            "" => request,
+            referer => request.header("Referer", format!("{}{referer}", gateway.url())),
+        };
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 303, "{path}");
+        let expected = match to.as_str() {
+            "/" => "/signin".to_owned(),
+            to => {
+                let encoded = to
+                    .replace('/', "%2F")
+                    .replace('?', "%3F")
+                    .replace('=', "%3D")
+                    .replace(':', "%3A");
+                format!("/signin?to={encoded}")
+            }
+        };
+        assert_eq!(answer.headers()["location"], expected.as_str(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_from_before_a_restart_signs_out_too() {
+    let folder = Folder::new();
+    let gateway = guarded(&folder).await;
+    let visitor = Visitor::signed_in(&gateway, "secret-viewer").await;
+    let (cookie, form) = (visitor.cookie().unwrap(), visitor.see("/").await.form("/signout"));
+    gateway.kill().await;
+    let gateway = Gateway::start(&folder).await;
+    let visitor = Visitor::of(&gateway);
+    visitor.keep(&cookie);
+    assert_eq!(visitor.send(&form).await.location.as_deref(), Some("/signin"));
+    visitor.keep(&cookie);
+    assert_eq!(visitor.get("/").await.status, 303);
+}
+
+#[tokio::test]
 async fn a_session_lasts_over_a_restart_and_ends_with_its_token() {
     let folder = Folder::new();
     let gateway = guarded(&folder).await;

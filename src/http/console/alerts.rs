@@ -131,7 +131,7 @@ pub(super) async fn list(reader: Reader, app: web::Data<App>, query: Query) -> R
     let filter = filter(query.only(PARAMETERS)?)?;
     let found = app.store.list_alerts(&filter, query.page("alerts")?).await?;
     Ok(page(&AlertsPage {
-        shell: Shell::of(&app, &reader.0, Place::Alerts),
+        shell: Shell::of(&reader.0, Place::Alerts),
         choices: Choice::all(&filter.status),
         alerts: found.items.iter().map(AlertLine::of).collect(),
         pages: Pages::of("alerts", &query, found.next.as_deref()),
@@ -157,7 +157,7 @@ pub(super) async fn show(
     let links = last_job.and_then(|job| Some(links::of_alert(job.alert.as_ref()?, job.group.as_ref())));
     let summary = &told.summary;
     Ok(page(&AlertPage {
-        shell: Shell::of(&app, &reader.0, Place::Alerts),
+        shell: Shell::of(&reader.0, Place::Alerts),
         name: name(&summary.alertname),
         fingerprint: fingerprint.0.clone(),
         fingerprint_encoded: encoded(&fingerprint.0),

@@ -41,6 +41,9 @@ struct AnswerPage {
     verb: &'static str,
     path: &'static str,
     is_danger: bool,
+    /// What the job is at, and whether it was at something else when it was asked about first.
+    status: &'static str,
+    has_moved: bool,
     sentence: String,
     facts: Vec<Fact>,
 }
@@ -51,7 +54,7 @@ pub(super) async fn cancel_form(
     app: web::Data<App>,
     id: PathId<JobId>,
 ) -> Result<HttpResponse, Failure> {
-    confirm(&app, &operator, id.0, Act::Cancel).await
+    confirm(&app, &operator, (id.0, Act::Cancel), None).await
 }
 
 /// The form to approve.
@@ -60,7 +63,7 @@ pub(super) async fn approve_form(
     app: web::Data<App>,
     id: PathId<JobId>,
 ) -> Result<HttpResponse, Failure> {
-    confirm(&app, &operator, id.0, Act::Approve).await
+    confirm(&app, &operator, (id.0, Act::Approve), None).await
 }
 
 /// The form to reject.
@@ -69,7 +72,7 @@ pub(super) async fn reject_form(
     app: web::Data<App>,
     id: PathId<JobId>,
 ) -> Result<HttpResponse, Failure> {
-    confirm(&app, &operator, id.0, Act::Reject).await
+    confirm(&app, &operator, (id.0, Act::Reject), None).await
 }
 
 /// Cancels.
@@ -151,20 +154,28 @@ impl Act {
     }
 }
 
-async fn confirm(app: &App, operator: &Operator, id: JobId, act: Act) -> Result<HttpResponse, Failure> {
+/// Says what it means. `seen` is what the job was at when that was said before.
+async fn confirm(
+    app: &App,
+    operator: &Operator,
+    (id, act): (JobId, Act),
+    seen: Option<&str>,
+) -> Result<HttpResponse, Failure> {
     let job = find_job(app, id).await?;
     if let Some(refusal) = act.refusal(&job) {
         return Err(Problem::conflict(refusal).into());
     }
     let hosts = hosts::of(app, &job.playbook, &job.parameters).await?;
     Ok(page(&AnswerPage {
-        shell: Shell::of(app, &operator.0, Place::Jobs),
+        shell: Shell::of(&operator.0, Place::Jobs),
         token: token(app, &operator.0),
         id: job.id.to_string(),
         subject: words::subject(&job),
         verb: act.verb(),
         path: act.path(),
         is_danger: act != Act::Approve,
+        status: job.status.as_str(),
+        has_moved: seen.is_some_and(|seen| seen != job.status.as_str()),
         sentence: act.sentence(&job, &hosts),
         facts: plan_facts(&job.parameters),
     }))
@@ -173,8 +184,15 @@ async fn confirm(app: &App, operator: &Operator, id: JobId, act: Act) -> Result<
 /// Does it, and goes back to the job. The second of two clicks only goes back.
 async fn act(app: &App, operator: &Operator, (id, act): (JobId, Act), form: &Form) -> Result<HttpResponse, Failure> {
     let nonce = form.check(app, &operator.0)?;
+    let job = find_job(app, id).await?;
     if !app.forms.begin(nonce) {
         return Ok(see(&format!("/jobs/{id}")));
+    }
+    let seen = form.get("status").filter(|seen| *seen != job.status.as_str());
+    if act == Act::Cancel && seen.is_some() && !job.status.is_finished() {
+        // It means something else than it was said to mean.
+        app.forms.forget(nonce);
+        return confirm(app, operator, (id, act), seen).await;
     }
     let by = by(app, operator, form);
     let done = match act {

@@ -104,7 +104,7 @@ pub(super) async fn release_form(
         return Ok(see("/"));
     }
     Ok(page(&ReleasePage::of(
-        Shell::of(&app, &operator.0, Place::Now),
+        Shell::of(&operator.0, Place::Now),
         token(&app, &operator.0),
         storm,
     )))
@@ -137,7 +137,7 @@ impl ReleasePage {
 
 fn breaker_page(app: &App, operator: &Operator, scope: &Scope, open: Option<Breaker>) -> HttpResponse {
     page(&BreakerPage {
-        shell: Shell::of(app, &operator.0, Place::Now),
+        shell: Shell::of(&operator.0, Place::Now),
         token: token(app, &operator.0),
         of: match scope {
             Scope::All => "all routes".to_owned(),

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use actix_web::http::StatusCode;
+use actix_web::http::header::REFERER;
+use actix_web::http::{StatusCode, Uri};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 
@@ -39,14 +40,23 @@ impl Failure {
         if !problem.asks_for_credentials() {
             return Self::Problem(problem);
         }
-        // What was to be changed is asked for again: nobody shall change something by signing in.
         let to = if request.method().is_safe() {
-            request.uri().path_and_query().map_or("/", |asked| asked.as_str())
+            request.uri().path_and_query().map(ToString::to_string)
         } else {
-            request.path()
+            page_of_form(request)
         };
-        Self::SignIn { to: to.to_owned() }
+        Self::SignIn {
+            to: to.unwrap_or_else(|| "/".to_owned()),
+        }
     }
+}
+
+/// The page whose form was sent, with what it asked: nobody shall change something by signing in, nor be asked another
+/// question than before. None where it is not known, or was another page.
+fn page_of_form(request: &HttpRequest) -> Option<String> {
+    let referer: Uri = request.headers().get(REFERER)?.to_str().ok()?.parse().ok()?;
+    let page = referer.path_and_query()?;
+    (page.path() == request.path()).then(|| page.to_string())
 }
 
 impl fmt::Display for Failure {

@@ -37,6 +37,9 @@ const EVENTS: u32 = 200;
 /// Of how many task results the page tells.
 const TASKS: u32 = 500;
 
+/// And those that failed, of which the page shows the first and counts the others.
+const FAILED: u32 = 100;
+
 /// How much of the log's end is shown before its script shows all of it.
 const TAIL: u64 = 4 * 1024;
 
@@ -107,6 +110,13 @@ struct AttemptPart {
     log: String,
 }
 
+/// What Ansible did in an attempt: the first results, and what failed among all of them.
+async fn grid(app: &App, id: JobId, attempt: u32) -> Result<Grid, StoreError> {
+    let tasks = app.store.tasks(id, attempt, PageRequest::first(TASKS)).await?;
+    let failed = app.store.failures(id, attempt, FAILED).await?;
+    Ok(Grid::of(&tasks.items, &failed, tasks.next.is_some()))
+}
+
 /// The page.
 pub(super) async fn show(
     reader: Reader,
@@ -122,9 +132,9 @@ pub(super) async fn show(
     };
     let events = app.store.job_events(job.id, PageRequest::first(EVENTS)).await?;
     let last = job.attempts.last().map(|last| last.number);
-    let tasks = match last {
-        Some(number) => Some(app.store.tasks(job.id, number, PageRequest::first(TASKS)).await?),
-        None => None,
+    let grid = match last {
+        Some(number) => grid(&app, job.id, number).await?,
+        None => Grid::default(),
     };
     let log = match job.attempts.last() {
         Some(attempt) if !attempt.log_pruned => Some(Shown::of(&app, (job.id, attempt.number), None, TAIL).await?),
@@ -132,7 +142,7 @@ pub(super) async fn show(
     };
     let followers = followers(&app, &job).await?;
     let changed = parameters::changed(&app, &job).await?;
-    let shell = Shell::of(&app, &reader.0, Place::Jobs);
+    let shell = Shell::of(&reader.0, Place::Jobs);
     let now = app.clock.now();
     Ok(page(&JobPage {
         id: job.id.to_string(),
@@ -159,9 +169,7 @@ pub(super) async fn show(
         followers: followers.iter().map(|job| Row::of(job, now)).collect(),
         way: way::steps(&job, &events.items),
         way_goes_on: events.next.is_some(),
-        grid: tasks
-            .map(|tasks| Grid::of(&tasks.items, tasks.next.is_some()))
-            .unwrap_or_default(),
+        grid,
         attempts: job
             .attempts
             .iter()

@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use crate::domain::job::{JobStatus, Reason, Trigger};
+use crate::domain::timestamp::Timestamp;
 use crate::http::App;
 use crate::http::api::jobs::{PARAMETERS, filter};
 use crate::http::console::access::Reader;
@@ -79,7 +80,7 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
     let found = app.store.list_jobs(&wanted, place).await?;
     let now = app.clock.now();
     Ok(page(&JobsPage {
-        shell: Shell::of(&app, &reader.0, Place::Jobs),
+        shell: Shell::of(&reader.0, Place::Jobs),
         filters: Filters::of(&query, &app),
         rows: found.items.iter().map(|job| Row::of(job, now)).collect(),
         pages: Pages::of("jobs", &query, found.next.as_deref()),
@@ -90,7 +91,11 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
 fn tidied(query: &Query) -> Option<String> {
     let tidy = |name: &str, value: &str| match name {
         // As a browser's control writes it, which knows no zone.
-        "since" | "until" if !value.contains('Z') && !value.contains('+') => format!("{value}{}Z", seconds(value)),
+        "since" | "until" if value.parse::<Timestamp>().is_err() => {
+            let zoned = format!("{value}{}Z", seconds(value));
+            // What is no time at all is refused as it was written.
+            zoned.parse::<Timestamp>().map_or(value.to_owned(), |_| zoned)
+        }
         _ => value.trim().to_owned(),
     };
     let pairs: Vec<(&str, String)> = query
@@ -118,7 +123,11 @@ impl Filters {
         let routes = catalogue.routes().iter().map(|route| route.name.clone());
         let text = |name| query.all(name).next().unwrap_or_default().to_owned();
         // What the control for a time takes: no zone, as it says UTC beside it.
-        let time = |name| text(name).trim_end_matches('Z').to_owned();
+        let time = |name| {
+            let text = text(name);
+            let at = text.parse::<Timestamp>().map(|at| at.to_string());
+            at.unwrap_or(text).trim_end_matches('Z').to_owned()
+        };
         let asked: Vec<&str> = query.pairs().map(|(name, _)| name).collect();
         let has_any_but = |others: &[&str]| asked.iter().any(|name| !others.contains(name));
         Self {
@@ -192,6 +201,14 @@ mod tests {
         assert_eq!(tidied(&query("q=&route=")).as_deref(), Some(""));
         assert_eq!(tidied(&query("status=failed&q=a%20b")), None);
         assert_eq!(tidied(&query("")), None);
+        // Any zone that the API takes; what is no time is refused as it is.
+        for asked in [
+            "since=2026-01-31T09%3A00%3A00-05%3A00",
+            "until=2026-01-31T09%3A00%3A00%2B02%3A00",
+            "since=noon",
+        ] {
+            assert_eq!(tidied(&query(asked)), None, "{asked}");
+        }
     }
 
     #[test]

@@ -123,7 +123,7 @@ pub(super) async fn show(
         None => Shown::nothing(job.id, 1, job.status.is_finished()),
     };
     Ok(page(&LogPage {
-        shell: Shell::of(&app, &reader.0, Place::Jobs),
+        shell: Shell::of(&reader.0, Place::Jobs),
         has_begun: attempt.is_some(),
         is_pruned: attempt.is_some_and(|attempt| attempt.log_pruned),
         job,

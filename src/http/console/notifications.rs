@@ -71,7 +71,7 @@ pub(super) async fn list(reader: Reader, app: web::Data<App>, query: Query) -> R
     let place = query.only(&["limit", "cursor"])?.page("notifications")?;
     let found = app.store.list_notifications(place).await?;
     Ok(page(&NotificationsPage {
-        shell: Shell::of(&app, &reader.0, Place::Notifications),
+        shell: Shell::of(&reader.0, Place::Notifications),
         notifications: found.items.iter().map(Line::of).collect(),
         pages: Pages::of("notifications", &query, found.next.as_deref()),
     }))
@@ -89,7 +89,7 @@ pub(super) async fn show(
     let found = found.ok_or_else(|| Problem::not_found("notification", id.0))?;
     let is_cut = found.body.len() > BODY;
     Ok(page(&NotificationPage {
-        shell: Shell::of(&app, &reader.0, Place::Notifications),
+        shell: Shell::of(&reader.0, Place::Notifications),
         line: Line::of(&found.summary),
         more_decisions: found.decisions.len().saturating_sub(DECISIONS),
         decisions: found.decisions.iter().take(DECISIONS).map(DecisionLine::of).collect(),

@@ -110,8 +110,8 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
     let breakers = app.store.breakers().await?;
     let waits = Waits::new((&pauses, &breakers), &running.items, now);
     let ended = last_jobs(&app, &firing.alerts).await?;
-    let at_work = AtWork::of([&ended, &to_approve.items, &waiting.items, &running.items], &held.items);
-    let shell = Shell::of(&app, &reader.0, Place::Now);
+    let at_work = at_work([&ended, &to_approve.items, &waiting.items, &running.items]);
+    let shell = Shell::of(&reader.0, Place::Now);
     Ok(page(&NowPage {
         shell,
         paused: pauses.iter().map(Paused::of).collect(),
@@ -182,31 +182,20 @@ impl Part {
     }
 }
 
-/// What is being done about which alert, by fingerprint.
-struct AtWork<'a> {
-    jobs: HashMap<&'a str, &'a Job>,
-    held: HashMap<&'a str, &'a HeldBack>,
-}
+/// The job that counts most about which alert, by fingerprint.
+type AtWork<'a> = HashMap<&'a str, &'a Job>;
 
-impl<'a> AtWork<'a> {
-    /// Of lists of jobs, those that count most last.
-    fn of(jobs: [&'a [Job]; 4], held: &'a [HeldBack]) -> Self {
-        let about = |job: &'a Job| job.alert.as_ref().map(|alert| (alert.fingerprint.as_str(), job));
-        Self {
-            jobs: jobs.into_iter().flatten().filter_map(about).collect(),
-            held: held
-                .iter()
-                .map(|held| (held.alert.fingerprint.as_str(), held))
-                .collect(),
-        }
-    }
+/// Of lists of jobs, those that count most last.
+fn at_work<'a>(jobs: [&'a [Job]; 4]) -> AtWork<'a> {
+    let about = |job: &'a Job| job.alert.as_ref().map(|alert| (alert.fingerprint.as_str(), job));
+    jobs.into_iter().flatten().filter_map(about).collect()
 }
 
 impl FiringPart {
     fn of(alert: &FiringAlert, at_work: &AtWork<'_>, now: Timestamp) -> Self {
         let fingerprint = alert.fingerprint.as_str();
-        let job = at_work.jobs.get(fingerprint);
-        let (badge, state) = match (job, at_work.held.get(fingerprint)) {
+        let job = at_work.get(fingerprint);
+        let (badge, state) = match (job, &alert.held) {
             (Some(job), held) if held.is_none() || !job.status.is_finished() => {
                 (Badge::of(job), Told(format!("{} {}", job.playbook, verdict(job))))
             }

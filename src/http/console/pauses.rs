@@ -91,7 +91,7 @@ pub(super) async fn form(operator: Operator, app: web::Data<App>, query: Query) 
         .iter()
         .find(|count| count.status == crate::domain::job::JobStatus::Running);
     Ok(page(&PausePage {
-        shell: Shell::of(&app, &operator.0, Place::Now),
+        shell: Shell::of(&operator.0, Place::Now),
         token: token(&app, &operator.0),
         paused: app.store.pauses().await?.iter().map(Paused::of).collect(),
         routes: catalogue
@@ -116,10 +116,15 @@ pub(super) async fn form(operator: Operator, app: web::Data<App>, query: Query) 
 /// Pauses.
 pub(super) async fn pause(operator: Operator, app: web::Data<App>, form: Form) -> Result<HttpResponse, Failure> {
     form.check(&app, &operator.0)?;
-    let text = match form.get("scope") {
-        Some("target") => format!("target:{}", form.get("target").unwrap_or_default().trim()),
-        Some(scope) => scope.to_owned(),
-        None => String::new(),
+    let target = form.get("target").unwrap_or_default().trim();
+    let text = match form.get("scope").unwrap_or_default() {
+        "target" => format!("target:{target}"),
+        scope if target.is_empty() => scope.to_owned(),
+        scope => {
+            let why =
+                format!("{scope} is chosen, and the target {target} is filled in: which of them is to be paused?");
+            return Err(Problem::invalid("scope", why).into());
+        }
     };
     let scope = existing_scope(&text, &*app.catalogue.in_force())?;
     // Twice is as good as once.
@@ -139,7 +144,7 @@ pub(super) async fn resume_form(
         return Ok(see("/"));
     };
     Ok(page(&ResumePage {
-        shell: Shell::of(&app, &operator.0, Place::Now),
+        shell: Shell::of(&operator.0, Place::Now),
         token: token(&app, &operator.0),
         scope: scope.to_string(),
         paused: Paused::of(pause),

@@ -4,6 +4,7 @@ mod fields;
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
+use sha2::{Digest, Sha256};
 
 use crate::domain::ids::JobId;
 use crate::domain::job::NewJob;
@@ -62,6 +63,7 @@ struct ConfirmPage {
     token: FormToken,
     name: String,
     encoded: String,
+    as_of: String,
     sentence: String,
     check: bool,
     facts: Vec<Fact>,
@@ -84,7 +86,7 @@ pub(super) async fn list(reader: Reader, app: web::Data<App>, query: Query) -> R
         PlaybookPart::of(playbook, routes.collect())
     });
     Ok(page(&PlaybooksPage {
-        shell: Shell::of(&app, &reader.0, Place::Playbooks),
+        shell: Shell::of(&reader.0, Place::Playbooks),
         playbooks: playbooks.collect(),
     }))
 }
@@ -120,6 +122,23 @@ impl PlaybookPart {
     }
 }
 
+/// What the catalogue says of a playbook, in short: differs as soon as anything of it does.
+pub(super) fn as_of(app: &App, name: &str) -> Result<String, Problem> {
+    let playbook = serde_json::to_vec(&find(app, name)?).map_err(|_| Problem::internal())?;
+    Ok(hex::encode(Sha256::digest(playbook)))
+}
+
+/// Refuses to run what is not any more what somebody was shown.
+pub(super) fn check_as_of(app: &App, name: &str, shown: Option<&str>) -> Result<(), Problem> {
+    if shown == Some(&as_of(app, name)?) {
+        return Ok(());
+    }
+    Err(Problem::conflict(format!(
+        "remediations.yml says something else of {name} than when you were asked, and nothing was run: go back, load the page again, \
+         and look what would run now"
+    )))
+}
+
 fn find(app: &App, name: &str) -> Result<PlaybookView, Problem> {
     let mut all = app.catalogue.in_force().describe_playbooks().into_iter();
     all.find(|playbook| playbook.name == name)
@@ -140,7 +159,7 @@ pub(super) async fn form(
 
 fn run_page(app: &App, operator: &Operator, playbook: &PlaybookView, given: Option<&Form>) -> RunPage {
     RunPage {
-        shell: Shell::of(app, &operator.0, Place::Playbooks),
+        shell: Shell::of(&operator.0, Place::Playbooks),
         token: token(app, &operator.0),
         encoded: encoded(&playbook.name),
         name: playbook.name.clone(),
@@ -166,7 +185,11 @@ pub(super) async fn run(
     }
     if form.get("step") == Some("run") {
         let (caller, filled) = (operator.0.caller, filled?);
-        return make_once(&app, nonce, move |app| make(app, (nonce, caller), filled.request)).await;
+        return make_once(&app, nonce, move |app| {
+            check_as_of(app, &name.0, form.get("as_of"))?;
+            make(app, (nonce, caller), filled.request)
+        })
+        .await;
     }
     match preview(&app, &operator, (nonce, filled)).await {
         Ok((new, check)) => confirm(&app, &operator, &form, (new, check)).await,
@@ -209,12 +232,13 @@ async fn confirm(
     } else {
         ""
     };
-    let ours = ["nonce", "proof", "step"];
+    let ours = ["nonce", "proof", "step", "as_of"];
     let given = form.all().filter(|(name, _)| !ours.contains(name));
     Ok(page(&ConfirmPage {
-        shell: Shell::of(app, &operator.0, Place::Playbooks),
+        shell: Shell::of(&operator.0, Place::Playbooks),
         token: token(app, &operator.0),
         encoded: encoded(&new.playbook),
+        as_of: as_of(app, &new.playbook)?,
         sentence: format!(
             "{} will run{how} {hosts}. The inventory is {}, the target {}.",
             new.playbook, new.parameters.inventory, new.target

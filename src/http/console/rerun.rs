@@ -16,6 +16,7 @@ use crate::http::console::forms::FormToken;
 use crate::http::console::hosts;
 use crate::http::console::job::{Difference, Fact, differences, plan_facts};
 use crate::http::console::pauses::token;
+use crate::http::console::playbooks::{as_of, check_as_of};
 use crate::http::console::reply::{page, see};
 use crate::http::console::shell::{Place, Shell};
 use crate::http::console::words;
@@ -34,6 +35,7 @@ struct RerunPage {
     sentence: String,
     hosts: &'static str,
     check: bool,
+    as_of: String,
     facts: Vec<Fact>,
     argv: String,
     changes: Vec<Difference>,
@@ -85,13 +87,14 @@ pub(super) async fn form(
         checks: new.checks.clone(),
     });
     Ok(page(&RerunPage {
-        shell: Shell::of(&app, &operator.0, Place::Jobs),
+        shell: Shell::of(&operator.0, Place::Jobs),
         token,
         id: old.id.to_string(),
         subject: words::subject(&old),
         sentence: sentence(&app, &old, &new, hosts).await?,
         hosts: if hosts == Hosts::Failed { "failed" } else { "all" },
         check,
+        as_of: as_of(&app, &new.playbook)?,
         facts: plan_facts(&new.parameters),
         argv: argv.join(" "),
         changes: differences(new.changes.as_deref().unwrap_or_default()),
@@ -132,7 +135,11 @@ pub(super) async fn run(
     let request = request(form.get("hosts"), form.get("check"))?;
     let old = find_job(&app, id.0).await?;
     let caller = operator.0.caller;
-    make_once(&app, nonce, move |app| repeat(app, old, (nonce, caller), &request)).await
+    make_once(&app, nonce, move |app| {
+        check_as_of(app, &old.playbook, form.get("as_of"))?;
+        repeat(app, old, (nonce, caller), &request)
+    })
+    .await
 }
 
 /// Makes the job of that name and goes there, also if it was made before.

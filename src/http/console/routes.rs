@@ -54,7 +54,7 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
     });
     let fleet = [("Storm limit", storm), ("Breaker of all routes", breaker)];
     Ok(page(&RoutesPage {
-        shell: Shell::of(&app, &reader.0, Place::Routes),
+        shell: Shell::of(&reader.0, Place::Routes),
         routes: catalogue
             .routes()
             .iter()

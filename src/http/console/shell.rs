@@ -1,9 +1,7 @@
 //! What is around every page: where one is, who one is, and what one may do.
 
-use crate::http::App;
 use crate::http::console::access::Who;
 use crate::http::console::assets;
-use crate::http::console::forms::FormToken;
 
 /// A part of the console, as the navigation names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,20 +52,19 @@ pub(super) struct Me {
     pub(super) role: &'static str,
     /// Whether they may change jobs.
     pub(super) may_operate: bool,
-    /// What the button to sign out sends; nothing where there is no session.
-    pub(super) sign_out: Option<FormToken>,
+    /// Whether there is a session that they can end.
+    pub(super) may_sign_out: bool,
 }
 
 impl Shell {
     /// Of a page for somebody.
-    pub(super) fn of(app: &App, who: &Who, place: Place) -> Self {
-        let nonce = app.ids.job(app.clock.now());
+    pub(super) fn of(who: &Who, place: Place) -> Self {
         Self {
             me: Some(Me {
                 name: who.caller.name.clone(),
                 role: who.caller.role.as_str(),
                 may_operate: who.caller.may_operate(),
-                sign_out: who.session.map(|_| app.forms.token(who, nonce)),
+                may_sign_out: who.session.is_some(),
             }),
             ..Self::bare(place)
         }

@@ -132,9 +132,9 @@ fn cookie(app: &App, secret: &str, seconds: u64) -> Result<HeaderValue, Failure>
     HeaderValue::try_from(cookie).map_err(|_| Problem::internal().into())
 }
 
-/// Ends the session, here and in the browser.
-pub(super) async fn sign_out(reader: Reader, app: web::Data<App>, form: Form) -> Result<HttpResponse, Failure> {
-    form.check(&app, &reader.0)?;
+/// Ends the session, here and in the browser. Needs no token of a form, which may be from before a restart: that a page of
+/// ours asks, with the session's cookie, is known already.
+pub(super) async fn sign_out(reader: Reader, app: web::Data<App>) -> Result<HttpResponse, Failure> {
     if let Some(signed_in) = reader.0.session {
         app.store.end_session(signed_in.0).await?;
         tracing::info!(token = reader.0.caller.name, "signed out");

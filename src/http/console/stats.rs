@@ -128,7 +128,7 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
         .unwrap_or(DEFAULT_WINDOW);
     let now = app.clock.now();
     let frame = StatsPage {
-        shell: Shell::of(&app, &reader.0, Place::Statistics),
+        shell: Shell::of(&reader.0, Place::Statistics),
         windows: windows(chosen),
         rest: Rest,
     };

@@ -145,7 +145,7 @@ async fn answer(app: &App, who: &Who, asked: Asked) -> Result<HttpResponse, Fail
         alerts: summary.alerts,
     });
     let mut shown = TesterPage {
-        shell: Shell::of(app, who, Place::Routes),
+        shell: Shell::of(who, Place::Routes),
         payload: asked
             .payload
             .filter(|payload| payload.len() <= KEPT)

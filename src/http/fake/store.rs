@@ -213,6 +213,12 @@ impl Overview for FakeStore {
         Ok(firing)
     }
 
+    async fn failures(&self, _: JobId, _: u32, most: u32) -> Result<Vec<TaskResult>, StoreError> {
+        let tasks = self.state().tasks.clone().into_iter();
+        let failed = tasks.filter(|task| matches!(task.status.as_str(), "failed" | "unreachable"));
+        Ok(failed.take(usize::try_from(most).unwrap()).collect())
+    }
+
     async fn fires(&self, fingerprint: &Fingerprint) -> Result<Option<bool>, StoreError> {
         self.check()?;
         let firing = self.state().firing.clone();

@@ -32,6 +32,15 @@ const LIST_TASKS: &str = "
     ORDER  BY tasks.position
     LIMIT  ?4";
 
+const LIST_FAILURES: &str = "
+    -- list_failures
+    SELECT tasks.result
+    FROM   attempts
+    JOIN   tasks ON tasks.attempt = attempts.id
+    WHERE  attempts.job = ?1 AND attempts.number = ?2 AND tasks.result ->> '$.status' IN ('failed', 'unreachable')
+    ORDER  BY tasks.position
+    LIMIT  ?3";
+
 const READ_CHUNKS: &str = "
     -- read_chunks
     SELECT start, length, compressed, data
@@ -102,6 +111,17 @@ pub(super) fn tasks(
         items: items.into_iter().map(|(_, result)| result).collect(),
         next,
     })
+}
+
+/// What of that failed, or did not reach its host.
+pub(super) fn failures(
+    connection: &Connection,
+    id: JobId,
+    number: u32,
+    most: u32,
+) -> Result<Vec<TaskResult>, StoreError> {
+    let rows = connection.all(LIST_FAILURES, params![id.to_string(), number, most])?;
+    rows.iter().map(|row| json(row, "result")).collect()
 }
 
 /// How far the log goes; one that was pruned goes nowhere.

@@ -5,22 +5,26 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::params;
 
+use crate::domain::attempt::TaskResult;
 use crate::domain::decision::DecisionKind;
-use crate::domain::ids::Fingerprint;
+use crate::domain::ids::{Fingerprint, JobId};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
-use crate::store::overview::{Firing, FiringAlert, HeldCount, Overview, StormHeld, Stretch};
+use crate::store::overview::{Firing, FiringAlert, HeldCount, HeldWhy, Overview, StormHeld, Stretch};
 use crate::store::read::AlertStory;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::alerts;
 use crate::store::sqlite::connection::{Connection, Row};
 use crate::store::sqlite::held;
+use crate::store::sqlite::history;
 use crate::store::sqlite::rows::{count, fingerprint, json, time, word};
 use crate::store::sqlite::trend;
 
 const LIST_FIRING: &str = "
     -- list_firing
-    SELECT fingerprint, alertname, labels, annotations, starts_at, last_received_at
+    SELECT fingerprint, alertname, labels, annotations, starts_at, last_received_at,
+           (SELECT decision FROM held WHERE episode = episodes.id ORDER BY route LIMIT 1) AS held_by,
+           (SELECT reason FROM held WHERE episode = episodes.id ORDER BY route LIMIT 1) AS held_because
     FROM   episodes INDEXED BY episodes_firing
     WHERE  closed_at IS NULL AND opened_at < ?1
     ORDER  BY opened_at DESC
@@ -50,6 +54,12 @@ const HELD_SINCE: &str = "
 impl Overview for SqliteStore {
     async fn firing(&self, most: u32) -> Result<Firing, StoreError> {
         self.readers.read(move |connection| firing(connection, most)).await
+    }
+
+    async fn failures(&self, id: JobId, attempt: u32, most: u32) -> Result<Vec<TaskResult>, StoreError> {
+        self.readers
+            .read(move |connection| history::failures(connection, id, attempt, most))
+            .await
     }
 
     async fn fires(&self, fingerprint: &Fingerprint) -> Result<Option<bool>, StoreError> {
@@ -111,5 +121,16 @@ fn alert(row: &Row) -> Result<FiringAlert, StoreError> {
         annotations: json(row, "annotations")?,
         starts_at: time(row, "starts_at")?,
         last_received_at: time(row, "last_received_at")?,
+        held: held_why(row)?,
     })
+}
+
+fn held_why(row: &Row) -> Result<Option<HeldWhy>, StoreError> {
+    let Some(reason) = row.get("held_because")? else {
+        return Ok(None);
+    };
+    Ok(Some(HeldWhy {
+        kind: word(row, "held_by", DecisionKind::parse)?,
+        reason,
+    }))
 }

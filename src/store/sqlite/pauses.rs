@@ -9,12 +9,14 @@ use crate::store::sqlite::restraints::pause;
 use crate::store::sqlite::writer::{Scope, Write};
 use crate::store::{By, StoreError};
 
-/// Who pauses again pauses in place of who did before.
+/// Who pauses again and says why pauses in place of who did before; without a word the first one stays named.
 const PAUSE: &str = "
     -- pause
     INSERT INTO pauses (scope, comment, by_whom, since) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (scope) DO UPDATE
-    SET    comment = excluded.comment, by_whom = excluded.by_whom, since = excluded.since
+    SET    comment = COALESCE(excluded.comment, comment),
+           by_whom = iif(excluded.comment IS NULL, by_whom, excluded.by_whom),
+           since = iif(excluded.comment IS NULL, since, excluded.since)
     RETURNING scope, comment, by_whom, since";
 
 const RESUME: &str = "

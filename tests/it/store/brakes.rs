@@ -235,19 +235,20 @@ async fn rules_that_changed_are_looked_at_without_waiting_for_their_time() {
 }
 
 #[tokio::test]
-async fn who_pauses_again_pauses_in_place_of_who_did_before() {
+async fn who_pauses_again_pauses_in_place_of_who_did_before_if_they_say_why() {
     let world = World::new().await;
-    world.store.pause(Scope::All, world.by("ada")).await.unwrap();
+    let first = world.store.pause(Scope::All, world.by("ada")).await.unwrap();
     world.pass(60);
-    let by = By {
+    let by = |comment: Option<&str>| By {
         name: "bob".to_owned(),
         at: world.now(),
-        comment: None,
+        comment: comment.map(str::to_owned),
     };
-    let pause = world.store.pause(Scope::All, by).await.unwrap();
+    assert_eq!(world.store.pause(Scope::All, by(None)).await.unwrap(), first);
+    let pause = world.store.pause(Scope::All, by(Some("the disk"))).await.unwrap();
     assert_eq!(
-        (pause.by.as_str(), pause.comment, pause.since),
-        ("bob", None, world.now())
+        (pause.by.as_str(), pause.comment.as_deref(), pause.since),
+        ("bob", Some("the disk"), world.now())
     );
     assert_eq!(world.store.pauses().await.unwrap().len(), 1);
 }

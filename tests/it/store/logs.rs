@@ -199,6 +199,21 @@ async fn whole_blocks_are_compressed_at_once() {
 }
 
 #[tokio::test]
+async fn what_failed_is_found_among_any_number_of_tasks() {
+    let world = World::new().await;
+    let key = running(&world).await;
+    let mut tasks: Vec<_> = (0..700).map(|n| task(&format!("task {n}"))).collect();
+    for (number, status) in [(3, "ignored"), (690, "failed"), (695, "unreachable"), (699, "failed")] {
+        tasks[number].status = status.to_owned();
+    }
+    world.store.record_tasks(key, 0, tasks.clone()).await.unwrap();
+    let failures = world.store.failures(key.job, 1, 2).await.unwrap();
+    assert_eq!(failures, [tasks[690].clone(), tasks[695].clone()]);
+    assert_eq!(world.store.failures(key.job, 1, 10).await.unwrap().len(), 3);
+    assert_eq!(world.store.failures(key.job, 2, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn tasks_come_in_order_and_in_pages() {
     let world = World::new().await;
     let key = running(&world).await;
@@ -228,6 +243,7 @@ async fn tasks_come_in_order_and_in_pages() {
         }
     }
     assert_eq!(read, tasks);
+    assert_eq!(world.store.failures(key.job, 1, 10).await.unwrap(), []);
     assert_eq!(world.store.tasks(key.job, 2, first(10)).await.unwrap().items, []);
     let bad = PageRequest {
         limit: 3,

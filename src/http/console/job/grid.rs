@@ -94,8 +94,8 @@ impl Mark {
 }
 
 impl Grid {
-    /// Of the results in the order in which they came.
-    pub(super) fn of(results: &[TaskResult], goes_on: bool) -> Self {
+    /// Of the results in the order in which they came, and of those that failed, which may be more.
+    pub(super) fn of(results: &[TaskResult], bad: &[TaskResult], goes_on: bool) -> Self {
         let mut hosts: Vec<&str> = Vec::new();
         let mut tasks: Vec<(&TaskResult, Vec<&TaskResult>)> = Vec::new();
         for result in results {
@@ -113,13 +113,12 @@ impl Grid {
         }
         let host_count = hosts.len();
         let shown = if host_count <= HOSTS { hosts } else { Vec::new() };
-        let bad: Vec<&TaskResult> = results.iter().filter(|result| is_bad(result)).collect();
         Self {
             lines: lines(&shown, &tasks),
             hosts: shown.into_iter().map(str::to_owned).collect(),
             host_count,
             more_failures: bad.len().saturating_sub(FAILURES),
-            failures: bad.into_iter().take(FAILURES).map(Bad::of).collect(),
+            failures: bad.iter().take(FAILURES).map(Bad::of).collect(),
             goes_on,
         }
     }
@@ -132,10 +131,6 @@ fn is_same(one: &TaskResult, other: &TaskResult) -> bool {
 /// A task that runs twice on a host is two lines.
 fn has(all: &[&TaskResult], host: &str) -> bool {
     all.iter().any(|result| result.host == host)
-}
-
-fn is_bad(result: &TaskResult) -> bool {
-    matches!(result.status.as_str(), "failed" | "unreachable")
 }
 
 fn lines(hosts: &[&str], tasks: &[(&TaskResult, Vec<&TaskResult>)]) -> Vec<Line> {
@@ -238,7 +233,7 @@ mod tests {
             result("restart", "web1", "failed"),
             result("restart", "web2", "changed"),
         ];
-        let grid = Grid::of(&results, false);
+        let grid = Grid::of(&results, &results[2..3], false);
         assert_eq!(grid.hosts, ["web1", "web2"]);
         let words = |line: &Line| -> Vec<String> {
             line.cells
@@ -266,7 +261,7 @@ mod tests {
                 )
             })
             .collect();
-        let grid = Grid::of(&results, true);
+        let grid = Grid::of(&results, &[], true);
         assert!(grid.hosts.is_empty() && grid.goes_on);
         let counts: Vec<_> = grid.lines[0]
             .counts
@@ -279,6 +274,6 @@ mod tests {
     #[test]
     fn a_task_that_runs_twice_on_a_host_has_two_lines() {
         let results = [result("look", "web1", "ok"), result("look", "web1", "changed")];
-        assert_eq!(Grid::of(&results, false).lines.len(), 2);
+        assert_eq!(Grid::of(&results, &[], false).lines.len(), 2);
     }
 }
