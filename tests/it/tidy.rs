@@ -146,6 +146,10 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "src/outbound",
+        &["crate::store", "crate::http", "crate::worker", "crate::ansible"],
+    ),
+    (
         "src/peers",
         &[
             "crate::store",

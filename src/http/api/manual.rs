@@ -67,7 +67,7 @@ pub(crate) struct GivenAlert {
     responses(
         (status = 201, description = "The new job", body = JobView, headers(("Location" = String, description = "The new job's path"))),
         (status = 400, description = "The body is wrong, or a template of the playbook stays undefined", body = ProblemView, content_type = "application/problem+json"),
-        (status = 409, description = "The playbook is not in the catalogue", body = ProblemView, content_type = "application/problem+json"),
+        (status = 409, description = "The playbook is not in the catalogue, or everything or its target is paused", body = ProblemView, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = ProblemView, content_type = "application/problem+json"),
     ),
 )]

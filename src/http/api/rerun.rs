@@ -57,7 +57,7 @@ pub(crate) enum Hosts {
         (status = 201, description = "The new job", body = JobView, headers(("Location" = String, description = "The new job's path"))),
         (status = 400, description = "The body is wrong", body = ProblemView, content_type = "application/problem+json"),
         (status = 404, description = "There is no such job", body = ProblemView, content_type = "application/problem+json"),
-        (status = 409, description = "It is not finished, or it cannot be run again", body = ProblemView, content_type = "application/problem+json"),
+        (status = 409, description = "It is not finished, it cannot be run again, or everything, its route or its target is paused", body = ProblemView, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn rerun(
