@@ -1,5 +1,6 @@
 //! The rules and words of remediation. Pure: no input or output, no clock, no runtime, no database.
 
+pub mod act;
 pub mod aftercare;
 pub mod alert;
 pub mod attempt;

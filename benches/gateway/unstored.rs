@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use healgate::domain::act::Act;
 use healgate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use healgate::domain::decision::Decision;
 use healgate::domain::heartbeat::Pulse;
@@ -91,6 +92,10 @@ impl Overview for Unstored {
     }
 
     async fn failures(&self, _: JobId, _: u32, _: u32) -> Result<Vec<TaskResult>, StoreError> {
+        nothing_stored()
+    }
+
+    async fn acts(&self, _: Timestamp, _: u32) -> Result<Vec<Act>, StoreError> {
         nothing_stored()
     }
 

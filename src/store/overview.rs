@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::domain::act::Act;
 use crate::domain::alert::Labels;
 use crate::domain::attempt::TaskResult;
 use crate::domain::decision::DecisionKind;
@@ -84,6 +85,9 @@ pub trait Overview: Send + Sync {
 
     /// The results of an attempt's tasks that failed, or did not reach their host: the first so many.
     async fn failures(&self, id: JobId, attempt: u32, most: u32) -> Result<Vec<TaskResult>, StoreError>;
+
+    /// What people did to the gateway as a whole since then, the last first: at most so much.
+    async fn acts(&self, since: Timestamp, most: u32) -> Result<Vec<Act>, StoreError>;
 
     /// Whether an alert fires; `None` for one that is not known.
     async fn fires(&self, fingerprint: &Fingerprint) -> Result<Option<bool>, StoreError>;

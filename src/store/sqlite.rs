@@ -1,6 +1,7 @@
 //! The SQLite adapter: one file, one writer with group commit, a pool of readers. The only SQL of the gateway.
 
 mod accept;
+mod acts;
 mod alarms;
 mod alerts;
 mod asked;

@@ -310,7 +310,17 @@ async fn everything_a_route_and_a_target_are_paused_and_resumed() {
         let path = format!("/resume?scope={encoded}");
         assert!(now.leads_to(&path), "{}", now.html);
         let form = visitor.see(&path).await.form("/resume");
-        visitor.follow(&form.with("comment", &format!("{scope} is well"))).await;
+        let (_, now) = visitor.follow(&form.with("comment", &format!("{scope} is well"))).await;
+        let resumed = words
+            .replace(" is paused by operator", "")
+            .replacen("The", "the", 1)
+            .replacen("Every", "every", 1);
+        assert!(
+            now.text()
+                .contains(&format!("operator resumed {resumed}: {scope} is well")),
+            "{}",
+            now.text()
+        );
         assert!(
             gateway.get("/api/v1/pause").await["items"]
                 .as_array()
@@ -322,6 +332,13 @@ async fn everything_a_route_and_a_target_are_paused_and_resumed() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_pause_of_two_things_or_of_nothing_is_refused() {
+    let folder = Folder::new();
+    let gateway = guarded(&folder).await;
+    let visitor = Visitor::signed_in(&gateway, "secret-operator").await;
     let form = visitor.see("/pause").await.form("/pause").with("scope", "all");
     let unclear = visitor.send(&form.with("target", "disk/a b")).await;
     assert_eq!(unclear.status, 400, "the target is typed, and everything chosen");
@@ -393,7 +410,12 @@ async fn a_breaker_is_opened_and_closed_by_hand() {
         let path = format!("/breakers/close?scope={encoded}");
         assert!(now.leads_to(&path), "{}", now.html);
         let form = visitor.see(&path).await.form("/breakers/close");
-        visitor.follow(&form).await;
+        let (_, now) = visitor.follow(&form).await;
+        assert!(
+            now.text().contains(&format!("operator closed the breaker of {of}")),
+            "{}",
+            now.text()
+        );
         assert!(
             gateway.get("/api/v1/breakers").await["items"]
                 .as_array()
@@ -441,7 +463,12 @@ async fn a_storm_is_let_pass_by_somebody_who_is_named_afterwards() {
     assert!(text.contains("The storm limit holds back 2 alerts."), "{text}");
     assert!(text.contains("2 of the route down"), "{text}");
     let form = confirm.form("/held/release");
-    let (_, _) = visitor.follow(&form).await;
+    let (_, now) = visitor.follow(&form).await;
+    assert!(
+        now.text().contains("operator let the storm pass of all routes"),
+        "{}",
+        now.text()
+    );
     let job = until("it is let pass", || async {
         let jobs = gateway.get("/api/v1/jobs?fingerprint=f2").await;
         jobs["items"][0]["id"].as_str().map(str::to_owned)

@@ -1,5 +1,6 @@
 //! What goes on at this moment: what fires, what runs, what waits and for what, and what is held back.
 
+mod acts;
 mod strip;
 mod waiting;
 
@@ -16,6 +17,7 @@ use crate::http::App;
 use crate::http::console::access::Reader;
 use crate::http::console::failure::Failure;
 use crate::http::console::moment::{Length, Moment, Told};
+use crate::http::console::now::acts::ActPart;
 use crate::http::console::now::strip::Strip;
 use crate::http::console::now::waiting::Waits;
 use crate::http::console::pauses::Paused;
@@ -50,6 +52,7 @@ struct NowPage {
     /// Some of it is held back by the storm limit.
     is_storm: bool,
     strip: Strip,
+    acts: Vec<ActPart>,
 }
 
 /// Jobs, and whether there are more than are shown.
@@ -135,6 +138,7 @@ pub(super) async fn show(reader: Reader, app: web::Data<App>, query: Query) -> R
         to_approve: Part::of(&to_approve, now),
         running: Part::of(&running, now),
         strip,
+        acts: acts::read(&app, now).await?,
     }))
 }
 

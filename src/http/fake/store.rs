@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::domain::act::Act;
 use crate::domain::attempt::{Attempt, AttemptKey, Ending, Start, TaskResult};
 use crate::domain::decision::Decision;
 use crate::domain::heartbeat::Pulse;
@@ -217,6 +218,10 @@ impl Overview for FakeStore {
         let tasks = self.state().tasks.clone().into_iter();
         let failed = tasks.filter(|task| matches!(task.status.as_str(), "failed" | "unreachable"));
         Ok(failed.take(usize::try_from(most).unwrap()).collect())
+    }
+
+    async fn acts(&self, _: Timestamp, _: u32) -> Result<Vec<Act>, StoreError> {
+        self.check().map(|()| Vec::new())
     }
 
     async fn fires(&self, fingerprint: &Fingerprint) -> Result<Option<bool>, StoreError> {

@@ -2,6 +2,7 @@
 
 use rusqlite::params;
 
+use crate::domain::act::ActKind;
 use crate::domain::decision::DecisionKind;
 use crate::domain::ids::JobId;
 use crate::domain::job::{JobStatus, Reason, Trigger};
@@ -10,6 +11,7 @@ use crate::domain::pause::Scope as Breakable;
 use crate::domain::rules::BreakerRule;
 use crate::domain::span::Span;
 use crate::domain::timestamp::Timestamp;
+use crate::store::sqlite::acts;
 use crate::store::sqlite::connection::Row;
 use crate::store::sqlite::held;
 use crate::store::sqlite::outbox::announce;
@@ -288,7 +290,8 @@ impl Write for OpenBreaker {
             Some(comment) => format!("opened by {}: {comment}", self.by.name),
             None => format!("opened by {}", self.by.name),
         };
-        open(scope, &self.scope, &reason, self.by.at, None)
+        open(scope, &self.scope, &reason, self.by.at, None)?;
+        acts::note(scope, ActKind::OpenedBreaker, &self.scope, &self.by)
     }
 }
 
@@ -303,6 +306,9 @@ impl Write for ResetBreaker {
 
     fn apply(self, scope: &mut Scope<'_>) -> Result<bool, StoreError> {
         let was_open = close(scope, &self.scope, self.by.at)?;
+        if was_open {
+            acts::note(scope, ActKind::ClosedBreaker, &self.scope, &self.by)?;
+        }
         tracing::warn!(scope = %self.scope, by = self.by.name, comment = self.by.comment, was_open, "closed a circuit breaker");
         Ok(was_open)
     }

@@ -3,12 +3,15 @@
 use rusqlite::params;
 use serde::Serialize;
 
+use crate::domain::act::ActKind;
 use crate::domain::alert::Group;
 use crate::domain::decision::DecisionKind;
 use crate::domain::ids::{EpisodeId, JobId, Target};
+use crate::domain::pause::Scope as Place;
 use crate::domain::policy::Held;
 use crate::domain::timestamp::Timestamp;
 use crate::store::read::{Page, PageRequest};
+use crate::store::sqlite::acts;
 use crate::store::sqlite::connection::{Connection, Row};
 use crate::store::sqlite::page::cut;
 use crate::store::sqlite::rows::{
@@ -220,6 +223,10 @@ impl Write for ReleaseHeld {
             params![self.by.at.as_micros(), &self.route, &self.by.name],
         )?;
         scope.held_back();
+        if done > 0 {
+            let place = self.route.clone().map_or(Place::All, Place::Route);
+            acts::note(scope, ActKind::Released, &place, &self.by)?;
+        }
         tracing::warn!(
             route = self.route,
             by = self.by.name,

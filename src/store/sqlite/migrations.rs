@@ -20,6 +20,7 @@ const STEPS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0013_held_back.sql"),
     include_str!("../../../migrations/sqlite/0014_search.sql"),
     include_str!("../../../migrations/sqlite/0015_firing.sql"),
+    include_str!("../../../migrations/sqlite/0016_acts.sql"),
 ];
 
 /// The version that this program writes.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::params;
 
+use crate::domain::act::Act;
 use crate::domain::attempt::TaskResult;
 use crate::domain::decision::DecisionKind;
 use crate::domain::ids::{Fingerprint, JobId};
@@ -13,6 +14,7 @@ use crate::store::StoreError;
 use crate::store::overview::{Firing, FiringAlert, HeldCount, HeldWhy, Overview, StormHeld, Stretch};
 use crate::store::read::AlertStory;
 use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::acts;
 use crate::store::sqlite::alerts;
 use crate::store::sqlite::connection::{Connection, Row};
 use crate::store::sqlite::held;
@@ -59,6 +61,12 @@ impl Overview for SqliteStore {
     async fn failures(&self, id: JobId, attempt: u32, most: u32) -> Result<Vec<TaskResult>, StoreError> {
         self.readers
             .read(move |connection| history::failures(connection, id, attempt, most))
+            .await
+    }
+
+    async fn acts(&self, since: Timestamp, most: u32) -> Result<Vec<Act>, StoreError> {
+        self.readers
+            .read(move |connection| acts::list(connection, since, most))
             .await
     }
 

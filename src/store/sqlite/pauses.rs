@@ -2,8 +2,10 @@
 
 use rusqlite::params;
 
+use crate::domain::act::ActKind;
 use crate::domain::decision::DecisionKind;
 use crate::domain::pause::{Pause, Scope as Paused};
+use crate::store::sqlite::acts;
 use crate::store::sqlite::held;
 use crate::store::sqlite::restraints::pause;
 use crate::store::sqlite::writer::{Scope, Write};
@@ -42,8 +44,8 @@ impl Write for PauseScope {
                 self.by.at.as_micros()
             ],
         )?;
-        scope.noticed();
         tracing::warn!(scope = %self.scope, by = self.by.name, comment = self.by.comment, "paused");
+        acts::note(scope, ActKind::Paused, &self.scope, &self.by)?;
         pause(&row)
     }
 }
@@ -61,9 +63,10 @@ impl Write for ResumeScope {
         let done = scope.execute(RESUME, params![self.scope.to_string()])?;
         held::wake(scope, DecisionKind::Paused, self.by.at)?;
         scope.moved();
-        scope.noticed();
         let was_paused = done > 0;
-        // No row is left that could hold the comment.
+        if was_paused {
+            acts::note(scope, ActKind::Resumed, &self.scope, &self.by)?;
+        }
         tracing::warn!(scope = %self.scope, by = self.by.name, comment = self.by.comment, was_paused, "resumed");
         Ok(was_paused)
     }

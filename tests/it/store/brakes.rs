@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use healgate::domain::act::ActKind;
 use healgate::domain::attempt::Outcome;
 use healgate::domain::decision::DecisionKind;
 use healgate::domain::ids::{JobId, Target};
@@ -232,6 +233,45 @@ async fn rules_that_changed_are_looked_at_without_waiting_for_their_time() {
     world.replace_route(capped(&[(2, 86_400)]));
     world.store.reconsider_held(world.now()).await.unwrap();
     assert_eq!(world.decide_due().await[0].kind, DecisionKind::Queued);
+}
+
+#[tokio::test]
+async fn who_did_what_to_all_is_kept_when_nothing_else_names_them_any_more() {
+    let world = World::new().await;
+    let began = world.now();
+    let route = Scope::Route("nginx-down".to_owned());
+    world.store.pause(Scope::All, world.by("ada")).await.unwrap();
+    world.pass(60);
+    world.store.open_breaker(route.clone(), world.by("bob")).await.unwrap();
+    // What changes nothing is nothing that was done.
+    world.store.resume(route.clone(), world.by("bob")).await.unwrap();
+    world.store.reset_breaker(Scope::All, world.by("bob")).await.unwrap();
+    world.store.release_held(None, world.by("bob")).await.unwrap();
+    world.pass(60);
+    world.store.resume(Scope::All, world.by("eve")).await.unwrap();
+    world.store.reset_breaker(route.clone(), world.by("eve")).await.unwrap();
+    let acts = world.store.acts(began, 10).await.unwrap();
+    let told: Vec<_> = acts
+        .iter()
+        .map(|act| (act.kind, &act.scope, act.by.as_str(), act.comment.as_deref()))
+        .collect();
+    let because = Some("because");
+    assert_eq!(
+        told,
+        [
+            (ActKind::ClosedBreaker, &route, "eve", because),
+            (ActKind::Resumed, &Scope::All, "eve", because),
+            (ActKind::OpenedBreaker, &route, "bob", because),
+            (ActKind::Paused, &Scope::All, "ada", because),
+        ]
+    );
+    assert_eq!(acts[0].at, world.now());
+    assert_eq!(world.store.acts(world.now(), 10).await.unwrap().len(), 2);
+    assert_eq!(world.store.acts(began, 1).await.unwrap(), acts[..1]);
+    for _ in 0..120 {
+        world.store.pause(Scope::All, world.by("ada")).await.unwrap();
+    }
+    assert_eq!(world.store.acts(began, 500).await.unwrap().len(), 100);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::store::StoreError;
 use crate::store::read::{JobFilter, PageRequest};
 
 /// How far back it goes, at most.
-const HOURS: u64 = 12;
+pub(super) const HOURS: u64 = 12;
 
 /// How many jobs it has, at most.
 const MOST: u32 = 96;
