@@ -192,3 +192,10 @@ pub struct TaskResult {
     #[schema(value_type = Object)]
     pub diff: Option<serde_json::Value>,
 }
+
+impl TaskResult {
+    /// Whether it failed, or its host could not be reached.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.status.as_str(), "failed" | "unreachable")
+    }
+}

@@ -41,13 +41,18 @@ def renewed(page):
     return page.expect_response(lambda response: response.request.resource_type == "fetch")
 
 
-def test_nothing_moves_under_a_pressed_button_and_it_does_what_it_was_pressed_for(gateway, visit):
+def one_alert(gateway, visit):
+    """What goes on now, with one alert that fires."""
     job = gateway.queue("WebDown", service="first")
     gateway.until_finished(job)
     seen = visit(gateway, "viewer")
-    page = seen.page
     seen.go("/")
-    expect(page.get_by_text("● live")).to_be_visible()
+    expect(seen.page.get_by_text("● live")).to_be_visible()
+    return seen.page
+
+
+def test_nothing_moves_under_a_pressed_button_and_it_does_what_it_was_pressed_for(gateway, visit):
+    page = one_alert(gateway, visit)
     page.get_by_role("link", name="WebDown").first.hover()
     with renewed(page):
         page.mouse.down()
@@ -58,12 +63,7 @@ def test_nothing_moves_under_a_pressed_button_and_it_does_what_it_was_pressed_fo
 
 
 def test_what_is_selected_stays_until_it_is_let_go(gateway, visit):
-    job = gateway.queue("WebDown", service="first")
-    gateway.until_finished(job)
-    seen = visit(gateway, "viewer")
-    page = seen.page
-    seen.go("/")
-    expect(page.get_by_text("● live")).to_be_visible()
+    page = one_alert(gateway, visit)
     page.evaluate("() => getSelection().selectAllChildren(document.querySelector('[data-part] .verdict'))")
     selected = page.evaluate("() => String(getSelection())")
     with renewed(page):

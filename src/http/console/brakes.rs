@@ -15,6 +15,7 @@ use crate::http::console::moment::Told;
 use crate::http::console::pauses::{by, scope_of, token};
 use crate::http::console::reply::{page, see};
 use crate::http::console::shell::{Place, Shell};
+use crate::http::console::words::scope_named;
 use crate::http::input::Query;
 use crate::http::problem::Problem;
 use crate::percent::encoded;
@@ -139,11 +140,7 @@ fn breaker_page(app: &App, operator: &Operator, scope: &Scope, open: Option<Brea
     page(&BreakerPage {
         shell: Shell::of(&operator.0, Place::Now),
         token: token(app, &operator.0),
-        of: match scope {
-            Scope::All => "all routes".to_owned(),
-            Scope::Route(name) => format!("the route {name}"),
-            Scope::Target(target) => format!("the target {target}"),
-        },
+        of: scope_named(scope, "all routes"),
         scope_encoded: encoded(&scope.to_string()),
         scope: scope.to_string(),
         opens: open.is_none(),

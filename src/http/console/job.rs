@@ -37,7 +37,7 @@ const EVENTS: u32 = 200;
 /// Of how many task results the page tells.
 const TASKS: u32 = 500;
 
-/// And those that failed, of which the page shows the first and counts the others.
+/// Of more results, those that failed: the page shows the first of them and counts the others.
 const FAILED: u32 = 100;
 
 /// How much of the log's end is shown before its script shows all of it.
@@ -113,7 +113,10 @@ struct AttemptPart {
 /// What Ansible did in an attempt: the first results, and what failed among all of them.
 async fn grid(app: &App, id: JobId, attempt: u32) -> Result<Grid, StoreError> {
     let tasks = app.store.tasks(id, attempt, PageRequest::first(TASKS)).await?;
-    let failed = app.store.failures(id, attempt, FAILED).await?;
+    let failed = match tasks.next {
+        Some(_) => app.store.failures(id, attempt, FAILED).await?,
+        None => tasks.items.iter().filter(|task| task.has_failed()).cloned().collect(),
+    };
     Ok(Grid::of(&tasks.items, &failed, tasks.next.is_some()))
 }
 

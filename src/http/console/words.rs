@@ -4,6 +4,7 @@ use crate::domain::attempt::Attempt;
 use crate::domain::change::shortened;
 use crate::domain::host_stats::HostStats;
 use crate::domain::job::{Job, JobStatus, Reason};
+use crate::domain::pause::Scope;
 use crate::http::console::moment::Length;
 
 /// Hosts that a sentence names.
@@ -152,6 +153,15 @@ pub(super) fn named(names: &[&str]) -> String {
     match names.len().saturating_sub(NAMED) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// What the kill switch or a breaker is about, within a sentence; `all` is what it says of all.
+pub(super) fn scope_named(scope: &Scope, all: &str) -> String {
+    match scope {
+        Scope::All => all.to_owned(),
+        Scope::Route(name) => format!("the route {name}"),
+        Scope::Target(target) => format!("the target {target}"),
     }
 }
 

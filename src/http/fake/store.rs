@@ -216,7 +216,7 @@ impl Overview for FakeStore {
 
     async fn failures(&self, _: JobId, _: u32, most: u32) -> Result<Vec<TaskResult>, StoreError> {
         let tasks = self.state().tasks.clone().into_iter();
-        let failed = tasks.filter(|task| matches!(task.status.as_str(), "failed" | "unreachable"));
+        let failed = tasks.filter(TaskResult::has_failed);
         Ok(failed.take(usize::try_from(most).unwrap()).collect())
     }
 

@@ -6,7 +6,7 @@ use crate::domain::act::{Act, ActKind};
 use crate::domain::pause::Scope as Place;
 use crate::domain::timestamp::Timestamp;
 use crate::store::sqlite::connection::{Connection, Row};
-use crate::store::sqlite::rows::{time, word};
+use crate::store::sqlite::rows::{parsed, time, word};
 use crate::store::sqlite::writer::Scope;
 use crate::store::{By, StoreError};
 
@@ -49,12 +49,9 @@ pub(super) fn list(connection: &Connection, since: Timestamp, most: u32) -> Resu
 }
 
 fn act(row: &Row) -> Result<Act, StoreError> {
-    let scope: String = row.get("scope")?;
     Ok(Act {
         kind: word(row, "kind", ActKind::parse)?,
-        scope: scope
-            .parse()
-            .map_err(|error| StoreError::Database(format!("an act in the database: {error}")))?,
+        scope: parsed(row, "scope")?,
         by: row.get("by_whom")?,
         at: time(row, "at")?,
         comment: row.get("comment")?,

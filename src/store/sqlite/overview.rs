@@ -19,7 +19,7 @@ use crate::store::sqlite::alerts;
 use crate::store::sqlite::connection::{Connection, Row};
 use crate::store::sqlite::held;
 use crate::store::sqlite::history;
-use crate::store::sqlite::rows::{count, fingerprint, json, time, word};
+use crate::store::sqlite::rows::{count, fingerprint, json, time, word, word_option};
 use crate::store::sqlite::trend;
 
 const LIST_FIRING: &str = "
@@ -134,11 +134,7 @@ fn alert(row: &Row) -> Result<FiringAlert, StoreError> {
 }
 
 fn held_why(row: &Row) -> Result<Option<HeldWhy>, StoreError> {
-    let Some(reason) = row.get("held_because")? else {
-        return Ok(None);
-    };
-    Ok(Some(HeldWhy {
-        kind: word(row, "held_by", DecisionKind::parse)?,
-        reason,
-    }))
+    let kind = word_option(row, "held_by", DecisionKind::parse)?;
+    let reason = row.get::<Option<String>>("held_because")?;
+    Ok(kind.zip(reason).map(|(kind, reason)| HeldWhy { kind, reason }))
 }

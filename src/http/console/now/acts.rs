@@ -8,6 +8,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::http::App;
 use crate::http::console::moment::Moment;
 use crate::http::console::now::strip::HOURS;
+use crate::http::console::words::scope_named;
 use crate::store::StoreError;
 
 /// How many are shown.
@@ -40,23 +41,12 @@ impl ActPart {
 }
 
 fn words(kind: ActKind, scope: &Scope) -> String {
-    let of_breaker = match scope {
-        Scope::All => "all routes".to_owned(),
-        Scope::Route(_) | Scope::Target(_) => place(scope),
-    };
+    let (all, routes) = (scope_named(scope, "everything"), scope_named(scope, "all routes"));
     match kind {
-        ActKind::Paused => format!("paused {}", place(scope)),
-        ActKind::Resumed => format!("resumed {}", place(scope)),
-        ActKind::OpenedBreaker => format!("opened the breaker of {of_breaker}"),
-        ActKind::ClosedBreaker => format!("closed the breaker of {of_breaker}"),
-        ActKind::Released => format!("let the storm pass of {of_breaker}"),
-    }
-}
-
-fn place(scope: &Scope) -> String {
-    match scope {
-        Scope::All => "everything".to_owned(),
-        Scope::Route(name) => format!("the route {name}"),
-        Scope::Target(target) => format!("the target {target}"),
+        ActKind::Paused => format!("paused {all}"),
+        ActKind::Resumed => format!("resumed {all}"),
+        ActKind::OpenedBreaker => format!("opened the breaker of {routes}"),
+        ActKind::ClosedBreaker => format!("closed the breaker of {routes}"),
+        ActKind::Released => format!("let the storm pass of {routes}"),
     }
 }
